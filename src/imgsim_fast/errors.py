@@ -1,0 +1,64 @@
+"""Every exception that imgsim_fast raises on purpose.
+
+Each one also derives from the built-in exception a caller would expect, so ``except ValueError``
+and ``except OSError`` keep working in code that has never heard of this module.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ImageDecodeError",
+    "ImageTooLargeError",
+    "ImgsimError",
+    "IndexCorruptError",
+    "IndexLockedError",
+    "IndexMismatchError",
+    "IndexTruncatedError",
+    "IndexVersionError",
+    "InvalidInputError",
+    "InvalidTypeError",
+]
+
+
+class ImgsimError(Exception):
+    """Base of all errors raised by imgsim_fast."""
+
+
+class InvalidInputError(ImgsimError, ValueError):
+    """An argument has a value that cannot be used; the message names both."""
+
+
+class InvalidTypeError(ImgsimError, TypeError):
+    """An argument has a type or dtype that cannot be used; the message names both."""
+
+
+class ImageDecodeError(ImgsimError, ValueError):
+    """A file or byte string cannot be decoded to pixels; ``reason`` says why in one line."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ImageTooLargeError(ImageDecodeError):
+    """An image is larger than the limit, found out before any pixel is decoded."""
+
+
+class IndexCorruptError(ImgsimError, RuntimeError):
+    """A file of an index is not what its catalogue says it must be."""
+
+
+class IndexTruncatedError(IndexCorruptError):
+    """A file of an index is shorter or longer than its catalogue says."""
+
+
+class IndexVersionError(ImgsimError, RuntimeError):
+    """A directory is not an imgsim index, or one of a format that this version cannot read."""
+
+
+class IndexMismatchError(ImgsimError, ValueError):
+    """An index was made with other parameters than those asked for; the message lists both."""
+
+
+class IndexLockedError(ImgsimError, RuntimeError):
+    """Another process is writing to the index; the message names it."""
