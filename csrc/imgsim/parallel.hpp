@@ -1,0 +1,27 @@
+// Threads of the library: started per call, joined before it returns, so fork() is safe between
+// calls.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+namespace imgsim {
+
+// Asked on the calling thread about every 20 ms; returns true to stop the work early.
+struct Cancel {
+  bool (*poll)(void* context) = nullptr;
+  void* context = nullptr;
+};
+
+// Threads worth starting for `nanoseconds` of work in all: at least one, at most `threads`, about
+// 0.5 ms each, because starting and joining two threads costs some 40 us.
+std::size_t useful_threads(std::size_t threads, double nanoseconds);
+
+// Calls body(begin, end) over disjoint ranges of at most `grain` items that cover [0, items), on up
+// to `threads` threads including the calling one. Which thread runs which range is not defined, so
+// bodies write to places that depend on the item alone. The first exception thrown by a body is
+// rethrown here after all threads have stopped. Returns false when `cancel` stopped the work.
+bool parallel_for(std::size_t items, std::size_t grain, std::size_t threads, const Cancel& cancel,
+                  const std::function<void(std::size_t begin, std::size_t end)>& body);
+
+}  // namespace imgsim

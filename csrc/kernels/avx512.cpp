@@ -1,0 +1,11 @@
+#include "kernels/kernel_table.hpp"
+
+namespace {
+constexpr std::size_t kVectorBytes = 64;
+constexpr std::size_t kFewThresholds = 32;
+constexpr bool kMaskedAdd = true;     // a comparison gives a mask register, not a vector
+constexpr bool kWideMultiply = true;  // 32-bit products in one instruction
+}  // namespace
+
+#define IMGSIM_ISA avx512
+#include "kernels/export-inl.hpp"

@@ -1,0 +1,30 @@
+// The end of a kernel file: includes the loops and exports them as `kernels_<IMGSIM_ISA>`, the only
+// symbol that leaves the file.
+#include "kernels/histogram-inl.hpp"
+#include "kernels/wasserstein-inl.hpp"
+
+#define IMGSIM_CONCAT_(a, b) a##b
+#define IMGSIM_CONCAT(a, b) IMGSIM_CONCAT_(a, b)
+#define IMGSIM_STRING_(a) #a
+#define IMGSIM_STRING(a) IMGSIM_STRING_(a)
+
+namespace imgsim {
+
+extern const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA);
+const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
+    IMGSIM_STRING(IMGSIM_ISA),
+    kFewThresholds,
+    count_at_least_u8,
+    tally_u8,
+    tally_u8_pairs,
+    grey_rgb3,
+    grey_rgb4,
+    any_sign_bit,
+    cumulate<double>,
+    cumulate<std::uint32_t>,
+    cumulate_two,
+    w1_one_to_many,
+    w1_short_rows,
+};
+
+}  // namespace imgsim

@@ -1,0 +1,97 @@
+#include "imgsim/parallel.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace imgsim {
+namespace {
+
+constexpr double kNanosecondsPerThread = 5e5;
+constexpr auto kPollInterval = std::chrono::milliseconds(20);
+
+class Crew {
+ public:
+  Crew(std::size_t items, std::size_t grain, const Cancel& cancel,
+       const std::function<void(std::size_t, std::size_t)>& body)
+      : items_(items), grain_(grain), cancel_(cancel), body_(body) {}
+
+  void work(bool is_caller) noexcept {
+    auto last_poll = std::chrono::steady_clock::now();
+    while (!stop_.load(std::memory_order_relaxed)) {
+      const std::size_t begin = next_.fetch_add(grain_, std::memory_order_relaxed);
+      if (begin >= items_) return;
+      try {
+        body_(begin, std::min(begin + grain_, items_));
+      } catch (...) {
+        keep_first(std::current_exception());
+        return;
+      }
+      if (is_caller && cancel_.poll != nullptr) {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last_poll >= kPollInterval) {
+          last_poll = now;
+          if (cancel_.poll(cancel_.context)) {
+            cancelled_ = true;
+            stop_.store(true, std::memory_order_relaxed);
+          }
+        }
+      }
+    }
+  }
+
+  bool finish() {
+    if (error_) std::rethrow_exception(error_);
+    return !cancelled_;
+  }
+
+ private:
+  void keep_first(std::exception_ptr error) {
+    const std::lock_guard<std::mutex> hold(error_mutex_);
+    if (!error_) error_ = error;
+    stop_.store(true, std::memory_order_relaxed);
+  }
+
+  const std::size_t items_;
+  const std::size_t grain_;
+  const Cancel& cancel_;
+  const std::function<void(std::size_t, std::size_t)>& body_;
+  std::atomic<std::size_t> next_{0};
+  std::atomic<bool> stop_{false};
+  bool cancelled_ = false;  // written by the calling thread only
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
+};
+
+}  // namespace
+
+std::size_t useful_threads(std::size_t threads, double nanoseconds) {
+  const double worth = nanoseconds / kNanosecondsPerThread;
+  if (worth < 2) return 1;
+  return worth < static_cast<double>(threads) ? static_cast<std::size_t>(worth) : threads;
+}
+
+bool parallel_for(std::size_t items, std::size_t grain, std::size_t threads, const Cancel& cancel,
+                  const std::function<void(std::size_t, std::size_t)>& body) {
+  grain = std::max<std::size_t>(grain, 1);
+  const std::size_t ranges = items / grain + (items % grain != 0);
+  Crew crew(items, grain, cancel, body);
+  std::vector<std::thread> helpers;
+  for (std::size_t i = 1; i < std::min(threads, ranges); ++i) {
+    try {
+      helpers.emplace_back([&crew] { crew.work(false); });
+    } catch (const std::system_error&) {
+      break;  // the system gives no more threads: those that run do all the work
+    }
+  }
+  crew.work(true);
+  for (std::thread& helper : helpers) helper.join();
+  return crew.finish();
+}
+
+}  // namespace imgsim

@@ -1,0 +1,125 @@
+# The C++ core as Cython sees it, in the order of the headers in csrc/imgsim.
+from libc.stdint cimport int64_t, uint8_t
+from libcpp cimport bool as cbool
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+
+
+cdef extern from "imgsim/views.hpp" namespace "imgsim" nogil:
+    cdef cppclass Span[T]:
+        T* data
+        size_t size
+
+    cdef struct ImageView:
+        const void* data
+        size_t height
+        size_t width
+        size_t channels
+        ptrdiff_t row_stride
+        ptrdiff_t pixel_stride
+        ptrdiff_t channel_stride
+
+    cdef struct MaskView:
+        const uint8_t* data
+        ptrdiff_t row_stride
+        ptrdiff_t pixel_stride
+
+
+cdef extern from "imgsim/cpu.hpp" namespace "imgsim":
+    vector[string] available_isas() except +
+    const char* active_isa() except +
+    void set_isa(const string& name) except +
+
+
+cdef extern from "imgsim/parallel.hpp" namespace "imgsim" nogil:
+    cdef struct Cancel:
+        cbool (*poll)(void* context) noexcept
+        void* context
+
+
+cdef extern from "imgsim/grey.hpp" namespace "imgsim" nogil:
+    void grey_from_rgb(const ImageView& rgb, uint8_t* out) except +
+
+
+cdef extern from "imgsim/histogram.hpp" namespace "imgsim" nogil:
+    cdef enum class PixelType:
+        u8
+        u16
+        f32
+        f64
+
+    cdef cppclass BinAxis:
+        double first
+        double last
+        size_t bins
+        const double* edges
+        cbool single_precision
+
+    void histogram(const ImageView& image, PixelType type, const MaskView& mask,
+                   const BinAxis& axis, int64_t* counts) except +
+    void histogram_joint(const ImageView& image, PixelType type, const MaskView& mask,
+                         Span[const BinAxis] axes, int64_t* counts) except +
+    void histogram_grey(const ImageView& rgb, const BinAxis& axis, int64_t* counts) except +
+    cbool histograms(const vector[ImageView]& images, PixelType type, const BinAxis& axis,
+                     size_t threads, const Cancel& cancel, int64_t* counts) except +
+
+
+cdef extern from "imgsim/wasserstein_1d.hpp" namespace "imgsim" nogil:
+    cdef enum class MassType "imgsim::MassMatrix::Type":
+        f64
+        u32
+
+    cdef cppclass MassMatrix:
+        MassType type
+        const void* data
+        size_t rows
+        size_t cols
+        size_t stride
+
+    const size_t kNoBadRow
+
+    cdef cppclass CdfMatrix:
+        size_t assign(const MassMatrix& masses, size_t begin, size_t end) except +
+        size_t rows()
+        const double* row(size_t i)
+        double total(size_t i)
+
+    cdef cppclass Wasserstein1d:
+        Wasserstein1d(size_t bins, const double* positions, double spacing, double p,
+                      double period) except +
+
+    cbool pairs(const Wasserstein1d& metric, const CdfMatrix& a, const CdfMatrix& b,
+                const int64_t* index_a, const int64_t* index_b, size_t n, size_t threads,
+                const Cancel& cancel, double* out) except +
+    cbool cdist(const Wasserstein1d& metric, const CdfMatrix& a, const CdfMatrix& b,
+                size_t threads, const Cancel& cancel, double* out) except +
+    cbool pdist(const Wasserstein1d& metric, const CdfMatrix& a, size_t threads,
+                const Cancel& cancel, double* out) except +
+    double wasserstein_1d_unit(const double* a, const double* b, size_t bins) except +
+
+    cdef cppclass Sample:
+        Span[const double] positions
+        Span[const double] weights
+
+    cdef struct CouplingPiece:
+        int64_t source
+        int64_t target
+        double mass
+
+    cdef enum class Totals:
+        normalize
+        keep
+
+    double sample_coupling(const Sample& x, const Sample& y, double p, Totals totals,
+                           vector[CouplingPiece]* plan) except +
+
+
+cdef extern from "imgsim/knn.hpp" namespace "imgsim" nogil:
+    cdef cppclass KnnResult:
+        cbool cancelled
+        size_t bad_query
+        size_t bad_row
+
+    KnnResult knn(const Wasserstein1d& metric, const MassMatrix& queries,
+                  const MassMatrix& database, const uint8_t* skip, size_t k, size_t threads,
+                  const Cancel& cancel, double* distances, int64_t* indices) except +
