@@ -1,0 +1,71 @@
+"""Exact Wasserstein / Earth Mover's Distance for images.
+
+Arrays in, numbers out::
+
+    import imgsim_fast as isf
+
+    counts = isf.histogram(image, bins=10, range=(0, 255))
+    isf.wasserstein_1d(counts, other_counts)
+    isf.knn(counts, database, k=5).indices
+
+Folders of images: :class:`Index`, :func:`compare`, :func:`decode`, and the command ``imgsim``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from imgsim_fast import compat, errors
+from imgsim_fast.histogram import histogram, histograms
+from imgsim_fast.knn import Neighbors, knn
+from imgsim_fast.wasserstein import cdf_vectors, cdist, pdist, wasserstein_1d
+
+if TYPE_CHECKING:
+    from imgsim_fast.images import decode
+    from imgsim_fast.index import AddReport, Index, Matches
+    from imgsim_fast.measures import compare, measures
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AddReport",
+    "Index",
+    "Matches",
+    "Neighbors",
+    "cdf_vectors",
+    "cdist",
+    "compare",
+    "compat",
+    "decode",
+    "errors",
+    "histogram",
+    "histograms",
+    "knn",
+    "measures",
+    "pdist",
+    "wasserstein_1d",
+]
+
+# Found at first use: whoever only has arrays does not wait for Pillow and SQLite.
+_LAZY = {
+    "AddReport": "imgsim_fast.index",
+    "Index": "imgsim_fast.index",
+    "Matches": "imgsim_fast.index",
+    "compare": "imgsim_fast.measures",
+    "decode": "imgsim_fast.images",
+    "measures": "imgsim_fast.measures",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        value = getattr(import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,35 @@
+"""threads=None or a number -> how many threads a call may use."""
+
+from __future__ import annotations
+
+import os
+
+from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+
+VARIABLE = "IMGSIM_FAST_NUM_THREADS"
+
+
+def resolve(threads: int | None) -> int:
+    """Return ``threads``; for None the environment's number, else that of the usable CPUs."""
+    if threads is None:
+        text = os.environ.get(VARIABLE)
+        if text is None:
+            return _usable_cpus()
+        try:
+            threads = int(text)
+        except ValueError:
+            threads = 0
+        if threads < 1:
+            raise InvalidInputError(f"{VARIABLE} must be a positive whole number, got {text!r}")
+        return threads
+    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+        raise InvalidTypeError(f"threads must be an integer or None, got {threads!r}")
+    number = threads.__index__()
+    if number < 1:
+        raise InvalidInputError(f"threads must be at least 1, got {number}")
+    return min(number, 1024)
+
+
+def _usable_cpus() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

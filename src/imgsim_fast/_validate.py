@@ -1,0 +1,252 @@
+"""Anything array-like -> what ``_core`` needs; every message about a bad argument lives here."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from imgsim_fast import _core
+from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+
+Array = NDArray[Any]
+
+# Whole numbers up to here are exact in float64.
+_EXACT = 2**53
+
+
+def _as_array(name: str, value: ArrayLike) -> Array:
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmask(value).any():
+        raise InvalidInputError(
+            f"{name} is a masked array with masked elements; fill or compress it first"
+        )
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:  # ragged lists, tensors that require a gradient
+        raise InvalidTypeError(f"{name} cannot be seen as an array: {error}") from error
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array
+
+
+def _index(position: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, position))}]" if position else ""
+
+
+def _check_whole(name: str, array: Array) -> None:
+    """64-bit integers must be exact in float64."""
+    if array.dtype.itemsize < 8 or array.size == 0:
+        return
+    at = array.argmax()
+    if array.dtype.kind == "i" and -int(array.min()) > int(array.flat[at]):
+        at = array.argmin()
+    if abs(int(array.flat[at])) > _EXACT:
+        where = _index(tuple(int(i) for i in np.unravel_index(at, array.shape)))
+        raise InvalidInputError(
+            f"{name}{where} is {int(array.flat[at])}: integers above 2**53 are not exact in "
+            "float64; scale them down or pass floats"
+        )
+
+
+# ---- masses ----------------------------------------------------------------------------------
+
+
+def as_masses(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Float64, C-contiguous, shape (..., bins) with at least one bin; elements not yet checked."""
+    array = _as_array(name, value)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise InvalidTypeError(
+            f"{name} must hold booleans, integers or floats of at most 64 bits, got {array.dtype}"
+        )
+    if array.ndim == 0:
+        raise InvalidInputError(f"{name} must have at least one dimension, got the scalar {value!r}")
+    if array.shape[-1] == 0:
+        raise InvalidInputError(f"{name} has no bins: its shape is {array.shape}")
+    if array.dtype.kind in "iu":
+        _check_whole(name, array)
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def as_mass_rows(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Masses of shape (rows, bins)."""
+    masses = as_masses(name, value)
+    if masses.ndim != 2:
+        raise InvalidInputError(f"{name} must have two dimensions (rows, bins), got {masses.shape}")
+    return masses
+
+
+def check_same_bins(name_a: str, a: Array, name_b: str, b: Array) -> None:
+    """Raise unless both arrays have the same number of bins."""
+    if a.shape[-1] != b.shape[-1]:
+        raise InvalidInputError(
+            f"{name_a} and {name_b} must have the same number of bins, got {a.shape[-1]} and "
+            f"{b.shape[-1]} (shapes {a.shape} and {b.shape})"
+        )
+
+
+def explain_bad_mass(name: str, masses: Array, row: int) -> NoReturn:
+    """Raise the error for row ``row`` of ``masses`` (..., bins), which the core has refused."""
+    leading = tuple(int(i) for i in np.unravel_index(row, masses.shape[:-1])) if row else None
+    if leading is None:
+        leading = (0,) * (masses.ndim - 1)
+    values = masses[leading]
+    bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+    if bad.size:
+        where = _index((*leading, int(bad[0])))
+        value = values[bad[0]]
+        text = "NaN" if np.isnan(value) else repr(float(value))
+        raise InvalidInputError(f"{name}{where} is {text}: masses must be finite and not negative")
+    where = _index(leading)
+    raise InvalidInputError(f"{name}{where} has no mass: all its bins are 0")
+
+
+# ---- geometry of the line --------------------------------------------------------------------
+
+
+def as_positions(positions: ArrayLike | None, bins: int) -> NDArray[np.float64] | None:
+    """Sorted finite float64 positions, one per bin; None where bins are one unit apart."""
+    if positions is None:
+        return None
+    array = _as_array("positions", positions)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise InvalidTypeError(f"positions must hold real numbers, got {array.dtype}")
+    if array.ndim != 1 or array.size != bins:
+        raise InvalidInputError(
+            f"positions must have shape ({bins},), one per bin, got {array.shape}"
+        )
+    if array.dtype.kind in "iu":
+        _check_whole("positions", array)
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    if not np.isfinite(array).all():
+        at = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise InvalidInputError(f"positions[{at}] is {array[at]}: positions must be finite")
+    if (array[1:] < array[:-1]).any():
+        at = int(np.flatnonzero(array[1:] < array[:-1])[0]) + 1
+        raise InvalidInputError(
+            f"positions must be sorted: positions[{at}] is {array[at]}, less than "
+            f"positions[{at - 1}] which is {array[at - 1]}"
+        )
+    return array
+
+
+def as_order(p: float) -> float:
+    """Return the order p >= 1 of a Wasserstein distance; infinity is allowed."""
+    try:
+        order = float(p)
+    except (TypeError, ValueError) as error:
+        raise InvalidTypeError(f"p must be a number, got {p!r}") from error
+    if not order >= 1:
+        raise InvalidInputError(f"p must be at least 1, got {p}")
+    return order
+
+
+def as_metric(
+    bins: int,
+    positions: ArrayLike | None,
+    p: float,
+    circular: bool | float,
+    spacing: float = 1.0,
+) -> _core.Metric:
+    """Prepare the geometry that positions, p and circular describe."""
+    order = as_order(p)
+    places = as_positions(positions, bins)
+    period = _as_period(circular, places, bins * spacing)
+    if period and order != 1:
+        raise InvalidInputError(f"circular distances are for p=1 only, got p={p}")
+    if places is not None and bins > 1 and not period:
+        # Equal steps, as of numpy.arange: the same sum without weights, exact for whole masses.
+        steps = np.diff(places)
+        if steps[0] > 0 and (steps == steps[0]).all() and abs(places).max() <= _EXACT:
+            places, spacing = None, float(steps[0])
+    return _core.Metric(bins, places, spacing, order, period)
+
+
+def _as_period(
+    circular: bool | float, positions: NDArray[np.float64] | None, natural: float
+) -> float:
+    if circular is False:
+        return 0.0
+    if circular is True:
+        if positions is not None:
+            raise InvalidInputError(
+                "circular=True needs no positions (bins one unit apart); with positions give the "
+                "length of the circle: circular=360, say"
+            )
+        return natural
+    try:
+        period = float(circular)
+    except (TypeError, ValueError) as error:
+        raise InvalidTypeError(f"circular must be a bool or a length, got {circular!r}") from error
+    span = natural if positions is None else float(positions[-1] - positions[0])
+    if not math.isfinite(period) or period <= 0 or period < span:
+        raise InvalidInputError(
+            f"circular is {circular}: the length of the circle must be finite and at least the "
+            f"{span} that the positions span"
+        )
+    return period
+
+
+# ---- other arguments -------------------------------------------------------------------------
+
+
+def as_count(name: str, value: int, *, least: int = 1) -> int:
+    """Return a whole number of at least ``least``."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError as error:
+        raise InvalidTypeError(f"{name} must be an integer, got {value!r}") from error
+    if number < least:
+        raise InvalidInputError(f"{name} must be at least {least}, got {number}")
+    return number
+
+
+def as_out(out: object, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return ``out``, checked, or a new float64 array of the shape."""
+    if out is None:
+        return np.empty(shape, dtype=np.float64)
+    if not isinstance(out, np.ndarray) or out.dtype != np.float64 or not out.dtype.isnative:
+        kind = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+        raise InvalidTypeError(f"out must be a float64 array, got {kind}")
+    if out.shape != shape:
+        raise InvalidInputError(f"out must have shape {shape}, got {out.shape}")
+    flags = out.flags
+    if not (flags.c_contiguous and flags.writeable and flags.aligned):
+        raise InvalidInputError("out must be C-contiguous, aligned and writeable")
+    return out
+
+
+def as_pixels(name: str, image: ArrayLike) -> Array:
+    """Uint8, uint16, float32 or float64 pixels, any strides; other real types widened exactly."""
+    array = _as_array(name, image)
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "b":
+        return array.view(np.uint8)
+    if kind == "u" and size <= 2:
+        return array
+    if kind in "iu":
+        _check_whole(name, array)
+        return array.astype(np.float64)
+    if kind == "f" and size <= 8:
+        return array if size >= 4 else array.astype(np.float32)
+    raise InvalidTypeError(
+        f"{name} must hold booleans, integers or floats of at most 64 bits, got {array.dtype}"
+    )
+
+
+def as_mask(mask: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
+    """One byte per pixel, nonzero where the pixel counts."""
+    if mask is None:
+        return None
+    array = _as_array("mask", mask)
+    if array.dtype.kind == "b":
+        array = array.view(np.uint8)
+    if array.dtype != np.uint8:
+        raise InvalidTypeError(f"mask must be boolean or uint8, got {array.dtype}")
+    if array.shape != shape:
+        raise InvalidInputError(f"mask must have the image's shape {shape}, got {array.shape}")
+    return array

@@ -1,0 +1,11 @@
+"""Drop-in calls: the names, argument order and conventions of other packages.
+
+``compat.scipy`` and ``compat.pot`` answer like the originals, including what surprises newcomers
+there; each docstring says what that is. Change the import, keep the rest.
+"""
+
+from __future__ import annotations
+
+from imgsim_fast.compat import pot, scipy
+
+__all__ = ["pot", "scipy"]

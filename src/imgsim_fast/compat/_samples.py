@@ -1,0 +1,45 @@
+"""What the drop-ins share: weighted samples of values, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+
+Floats = NDArray[np.float64]
+
+
+def as_sample(name: str, values: ArrayLike) -> Floats:
+    """Return a float64 vector of at least one value."""
+    try:
+        array: NDArray[Any] = np.asarray(values)
+    except ValueError as error:
+        raise InvalidTypeError(f"{name} cannot be seen as an array: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise InvalidTypeError(f"{name} must hold real numbers, got {array.dtype}")
+    if array.ndim != 1 or array.size == 0:
+        raise InvalidInputError(
+            f"{name} must be a vector of at least one value, got shape {array.shape}"
+        )
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def as_weights(name: str, weights: ArrayLike, size: int) -> Floats:
+    """Return float64 weights, one per value: finite, not negative, with a total above 0."""
+    array = as_sample(name, weights)
+    if array.size != size:
+        raise InvalidInputError(
+            f"{name} must have one weight for each of the {size} values, got {array.size}"
+        )
+    bad = np.flatnonzero(~(array >= 0) | np.isinf(array))
+    if bad.size:
+        raise InvalidInputError(
+            f"{name}[{bad[0]}] is {array[bad[0]]}: weights must be finite and not negative"
+        )
+    total = array.sum()
+    if not 0 < total < np.inf:
+        raise InvalidInputError(f"the total of {name} must be above 0 and finite, got {total}")
+    return array

@@ -1,0 +1,56 @@
+"""Images to vectors: what measures compare and indexes store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsim_fast import _core
+from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Pixels = NDArray[Any]
+
+
+def grey_histogram(image: Image | Pixels, axis: _core.Axis) -> NDArray[np.int64]:
+    """Histogram of the grey values of an image, in one pass over its pixels.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image of mode "L" or "RGB", or uint8 array of shape (h, w) or (h, w, 3)
+        Colour becomes grey by the formula of :func:`imgsim_fast.images.to_grey`.
+    axis : Axis
+        The bins.
+
+    Returns
+    -------
+    ndarray of int64, shape (bins,)
+    """
+    if isinstance(image, np.ndarray):
+        return _of_array(image, axis)
+    export = getattr(image, "__arrow_c_array__", None)
+    if export is not None:
+        try:
+            # The decoder's own memory: no copy. Large images lie in several blocks and refuse.
+            _schema, pixels = export()
+        except ValueError:
+            pass
+        else:
+            return _core.histogram_grey_arrow(pixels, image.height, image.width, axis)
+    return _of_array(np.asarray(image), axis)
+
+
+def _of_array(image: Pixels, axis: _core.Axis) -> NDArray[np.int64]:
+    if image.dtype != np.uint8:
+        raise InvalidTypeError(f"image must be uint8, got {image.dtype}")
+    if image.size == 0:
+        raise InvalidInputError(f"image has no pixels: its shape is {image.shape}")
+    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
+        return _core.histogram(image.reshape(image.shape[:2]), None, axis)
+    if image.ndim == 3 and image.shape[2] == 3:
+        return _core.histogram_grey(image, axis)
+    raise InvalidInputError(f"image must have shape (h, w) or (h, w, 3), got {image.shape}")

@@ -1,0 +1,25 @@
+"""Reports of searches: one self-contained HTML file each, to look at, print and pass on."""
+
+from __future__ import annotations
+
+from imgsim_fast.report.names import display_name
+from imgsim_fast.report.page import (
+    ReportExistsError,
+    ReportImage,
+    ReportMatch,
+    SearchReport,
+    make_thumbnail,
+    render_search,
+    write_text_atomically,
+)
+
+__all__ = [
+    "ReportExistsError",
+    "ReportImage",
+    "ReportMatch",
+    "SearchReport",
+    "display_name",
+    "make_thumbnail",
+    "render_search",
+    "write_text_atomically",
+]
