@@ -9,7 +9,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-class BadMass(Exception):
+class BadMassError(Exception):
     which: int
     row: int
     def __init__(self, which: int, row: int) -> None: ...

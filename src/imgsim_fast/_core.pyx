@@ -69,7 +69,7 @@ cdef csrc.MassMatrix masses_of(cnp.ndarray array) except *:
     return masses
 
 
-class BadMass(Exception):
+class BadMassError(Exception):
     """Row ``row`` of argument number ``which`` is no distribution; _validate says why."""
 
     def __init__(self, which, row):
@@ -84,7 +84,7 @@ cdef int assign(csrc.CdfMatrix& sums, cnp.ndarray rows, int which) except -1:
     with nogil:
         bad = sums.assign(masses, 0, masses.rows)
     if bad != csrc.kNoBadRow:
-        raise BadMass(which, bad)
+        raise BadMassError(which, bad)
     return 0
 
 
@@ -446,9 +446,9 @@ cdef tuple nearest(const csrc.Wasserstein1d& metric, const csrc.MassMatrix& quer
     if result.cancelled:
         raise_pending()
     if result.bad_query != csrc.kNoBadRow:
-        raise BadMass(0, result.bad_query)
+        raise BadMassError(0, result.bad_query)
     if result.bad_row != csrc.kNoBadRow:
-        raise BadMass(1, result.bad_row)
+        raise BadMassError(1, result.bad_row)
     return distances, indices
 
 

@@ -62,7 +62,9 @@ def as_masses(name: str, value: ArrayLike) -> NDArray[np.float64]:
             f"{name} must hold booleans, integers or floats of at most 64 bits, got {array.dtype}"
         )
     if array.ndim == 0:
-        raise InvalidInputError(f"{name} must have at least one dimension, got the scalar {value!r}")
+        raise InvalidInputError(
+            f"{name} must have at least one dimension, got the scalar {value!r}"
+        )
     if array.shape[-1] == 0:
         raise InvalidInputError(f"{name} has no bins: its shape is {array.shape}")
     if array.dtype.kind in "iu":

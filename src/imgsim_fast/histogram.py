@@ -152,7 +152,7 @@ def _joint(
         raise InvalidInputError(f"image must have 1 to 4 channels, got {channels}")
     selected = _validate.as_mask(mask, pixels.shape[:2])
     numbers = [bins] * channels if np.ndim(bins) == 0 else list(bins)  # type: ignore[arg-type]
-    ranges = [range] * channels if np.ndim(range[0]) == 0 else list(range)  # type: ignore[arg-type]
+    ranges = [range] * channels if np.ndim(range[0]) == 0 else list(range)
     for name, given in (("bins", numbers), ("range", ranges)):
         if len(given) != channels:
             raise InvalidInputError(

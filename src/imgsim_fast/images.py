@@ -285,7 +285,7 @@ def decode(
 
 
 def read_source(source: Any, max_bytes: int = MAX_BYTES) -> bytes:
-    """Encoded bytes of a path, of bytes, or of a binary file object."""
+    """Return the encoded bytes of a path, of bytes, or of a binary file object."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         _check_bytes(source.nbytes if isinstance(source, memoryview) else len(source), max_bytes)
         return source if isinstance(source, bytes) else bytes(source)

@@ -93,7 +93,7 @@ def knn(
         distances, indices = _core.knn(
             geometry, many, rows, None, number, _threads.resolve(threads)
         )
-    except _core.BadMass as bad:
+    except _core.BadMassError as bad:
         name, masses = (("queries", wanted), ("database", rows))[bad.which]
         _validate.explain_bad_mass(name, masses, bad.row)
     shape = (*wanted.shape[:-1], number)
@@ -106,6 +106,6 @@ def _quick(queries: ArrayLike, database: ArrayLike, k: int) -> Neighbors | None:
         return None
     try:
         found = _core.knn_plain(queries, database, k)
-    except _core.BadMass:
+    except _core.BadMassError:
         return None  # the slow way says which element it is
     return None if found is None else Neighbors(*found)

@@ -96,7 +96,7 @@ def wasserstein_1d(
             metric, _rows(first), _rows(second), _row_numbers(first, shape),
             _row_numbers(second, shape), 1,
         )  # fmt: skip
-    except _core.BadMass as bad:
+    except _core.BadMassError as bad:
         name, masses = (("a", first), ("b", second))[bad.which]
         _validate.explain_bad_mass(name, masses, bad.row)
     return out.reshape(shape) if shape else float(out[0])
@@ -144,7 +144,7 @@ def cdist(
     result = _validate.as_out(out, (first.shape[0], second.shape[0]))
     try:
         _core.cdist(geometry, first, second, result, _threads.resolve(threads))
-    except _core.BadMass as bad:
+    except _core.BadMassError as bad:
         name, masses = (("A", first), ("B", second))[bad.which]
         _validate.explain_bad_mass(name, masses, bad.row)
     return result
@@ -178,7 +178,7 @@ def pdist(
     geometry = _validate.as_metric(rows.shape[1], positions, p, circular)
     try:
         return _core.pdist(geometry, rows, _threads.resolve(threads))
-    except _core.BadMass as bad:
+    except _core.BadMassError as bad:
         _validate.explain_bad_mass("A", rows, bad.row)
 
 
@@ -219,7 +219,7 @@ def cdf_vectors(
     places = _validate.as_positions(positions, masses.shape[-1])
     try:
         sums, totals = _core.running_sums(_rows(masses))
-    except _core.BadMass as bad:
+    except _core.BadMassError as bad:
         _validate.explain_bad_mass("histograms", masses, bad.row)
     vectors = sums / totals[:, None]
     if places is not None:

@@ -92,9 +92,9 @@ class Wasserstein:
 
     def values(self, query: Row, rows: Row, threads: int) -> NDArray[np.float64]:
         """W_p of the query to each of the rows, shape (n,)."""
-        out = np.empty((1, rows.shape[0]))
+        out: NDArray[np.float64] = np.empty((1, rows.shape[0]))
         _core.cdist(self._metric, self._checked(query)[None, :], rows, out, threads)
-        return out[0]
+        return out.reshape(-1)
 
     def nearest(
         self, query: Row, rows: Row, skip: NDArray[np.uint8] | None, k: int, threads: int

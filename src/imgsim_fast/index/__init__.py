@@ -1,0 +1,13 @@
+"""Durable, searchable collections of described images.
+
+An index is a directory: ``catalog.sqlite`` names every image and segment, segments are immutable
+``.npy`` files. See ``docs/storage.md``.
+"""
+
+from __future__ import annotations
+
+from imgsim_fast.index.build import AddReport
+from imgsim_fast.index.index import Index, IndexStats
+from imgsim_fast.index.search import Matches
+
+__all__ = ["AddReport", "Index", "IndexStats", "Matches"]

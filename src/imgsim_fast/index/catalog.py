@@ -1,0 +1,321 @@
+"""The catalogue of an index: a SQLite file that names every image and every segment.
+
+One transaction publishes a commit, so crash safety and snapshots are SQLite's. Paths are stored as
+the bytes of the file system; those below the directory that holds the index are stored relative to
+it, so that a folder and its index can move together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from imgsim_fast.errors import IndexCorruptError, IndexVersionError
+from imgsim_fast.index.segments import SegmentRecord
+
+FORMAT = 1
+FILE = "catalog.sqlite"
+_APPLICATION_ID = 0x696D6773  # "imgs"
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE segments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL,
+    rows_bytes INTEGER NOT NULL, rows_crc INTEGER NOT NULL,
+    ids_bytes INTEGER NOT NULL, ids_crc INTEGER NOT NULL);
+CREATE TABLE images (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL UNIQUE,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 BLOB NOT NULL,
+    width INTEGER NOT NULL, height INTEGER NOT NULL,
+    segment INTEGER NOT NULL REFERENCES segments (id), row INTEGER NOT NULL);
+CREATE TABLE dead_rows (
+    segment INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (segment, row)) WITHOUT ROWID;
+CREATE TABLE skipped (path BLOB PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE folders (path BLOB PRIMARY KEY) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image file: where it is, what it was when read, where its descriptor is."""
+
+    id: int
+    path: bytes
+    size: int
+    mtime_ns: int
+    sha256: bytes
+    width: int
+    height: int
+    segment: int
+    row: int
+
+
+class Catalog:
+    """An open catalogue. Methods that write must run inside `transaction`."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = os.path.abspath(folder)
+        self._base = os.fsencode(os.path.dirname(self.folder))
+        file = os.path.join(self.folder, FILE)
+        if not os.path.isfile(file):
+            raise IndexVersionError(f"{folder!r} is not an imgsim index: it has no {FILE}")
+        self._db = _connect(file)
+        try:
+            self._check_format(folder)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _check_format(self, folder: str) -> None:
+        with corruption_named(folder):
+            application = self._db.execute("PRAGMA application_id").fetchone()[0]
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if application != _APPLICATION_ID:
+                raise IndexVersionError(f"{folder!r} is not an imgsim index")
+            if version != FORMAT:
+                raise IndexVersionError(
+                    f"{folder!r} has index format {version}; this version reads {FORMAT}"
+                )
+            self.meta = dict(self._db.execute("SELECT key, value FROM meta"))
+            try:
+                self.measure: str = self.meta["measure"]
+                self.options: dict[str, Any] = json.loads(self.meta["options"])
+                self.decoder: dict[str, Any] = json.loads(self.meta["decoder"])
+            except (KeyError, ValueError) as error:
+                raise IndexCorruptError(
+                    f"{folder!r}: the catalogue's meta data: {error}"
+                ) from error
+
+    @staticmethod
+    def create(
+        folder: str, measure: str, options: Mapping[str, Any], decoder: Mapping[str, Any]
+    ) -> None:
+        """Write a new, empty catalogue; it appears in the folder complete or not at all."""
+        file = os.path.join(folder, FILE)
+        temporary = f"{file}.new-{os.getpid()}"
+        db = sqlite3.connect(temporary, isolation_level=None)
+        try:
+            db.executescript(f"BEGIN; {_SCHEMA}")
+            db.executemany(
+                "INSERT INTO meta VALUES (?, ?)",
+                [
+                    ("measure", measure),
+                    ("options", json.dumps(dict(options), sort_keys=True)),
+                    ("decoder", json.dumps(dict(decoder), sort_keys=True)),
+                ],
+            )
+            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+            db.execute("COMMIT")
+            db.close()
+            os.replace(temporary, file)
+        except BaseException:
+            db.close()
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    @contextlib.contextmanager
+    def transaction(self, *, write: bool) -> Iterator[None]:
+        """All that happens inside is one snapshot; writes are published together or not at all."""
+        with corruption_named(self.folder):
+            self._db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def version(self) -> tuple[int, int]:
+        """Return a value that changes whenever this or another process has committed."""
+        with corruption_named(self.folder):
+            return self._db.execute("PRAGMA data_version").fetchone()[0], self._db.total_changes
+
+    # ---- paths ---------------------------------------------------------------------------------
+
+    def stored(self, path: bytes) -> bytes:
+        """Return the form of an absolute path that is kept."""
+        prefix = self._base if self._base.endswith(b"/") else self._base + os.fsencode(os.sep)
+        return path[len(prefix) :] if path.startswith(prefix) else path
+
+    def absolute(self, stored: bytes) -> bytes:
+        """Return the absolute path of a stored one."""
+        return os.path.join(self._base, stored)
+
+    # ---- reading -------------------------------------------------------------------------------
+
+    def segments(self) -> list[SegmentRecord]:
+        """All segments in the order of their ids."""
+        rows = self._db.execute(
+            "SELECT id, name, rows, rows_bytes, rows_crc, ids_bytes, ids_crc FROM segments "
+            "ORDER BY id"
+        )
+        return [SegmentRecord(*row) for row in rows]
+
+    def dead_rows(self) -> list[tuple[int, int]]:
+        """(segment, row) of rows whose image was removed or described anew."""
+        return self._db.execute("SELECT segment, row FROM dead_rows ORDER BY 1, 2").fetchall()
+
+    def image(self, path: bytes) -> ImageRecord | None:
+        """Look up an image by absolute path."""
+        found = self._db.execute(
+            "SELECT id, path, size, mtime_ns, sha256, width, height, segment, row FROM images "
+            "WHERE path = ?",
+            (self.stored(path),),
+        ).fetchone()
+        return None if found is None else ImageRecord(*found)
+
+    def images(self) -> Iterator[ImageRecord]:
+        """All images by id."""
+        for row in self._db.execute(
+            "SELECT id, path, size, mtime_ns, sha256, width, height, segment, row FROM images "
+            "ORDER BY id"
+        ):
+            yield ImageRecord(*row)
+
+    def paths_of(self, ids: Iterable[int]) -> list[bytes]:
+        """Absolute paths of images by id, in the order given."""
+        found = []
+        for number in ids:
+            row = self._db.execute("SELECT path FROM images WHERE id = ?", (number,)).fetchone()
+            if row is None:
+                raise IndexCorruptError(f"a segment holds image {number}, the catalogue does not")
+            found.append(self.absolute(row[0]))
+        return found
+
+    def count(self) -> int:
+        """Return the number of images."""
+        return int(self._db.execute("SELECT count(*) FROM images").fetchone()[0])
+
+    def skipped(self) -> list[tuple[bytes, str]]:
+        """(absolute path, reason) of files that could not be read."""
+        rows = self._db.execute("SELECT path, reason FROM skipped ORDER BY path")
+        return [(self.absolute(path), reason) for path, reason in rows]
+
+    def folders(self) -> list[bytes]:
+        """Absolute paths of the folders that were added."""
+        rows = self._db.execute("SELECT path FROM folders ORDER BY path")
+        return [self.absolute(path) for (path,) in rows]
+
+    def next_id(self, table: str) -> int:
+        """Return the id that the next new row will have; ids are never used twice."""
+        row = self._db.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)
+        ).fetchone()
+        return 1 if row is None else int(row[0]) + 1
+
+    def integrity(self) -> list[str]:
+        """SQLite's own findings about the file; empty when it is sound."""
+        rows = self._db.execute("PRAGMA integrity_check(20)").fetchall()
+        return [text for (text,) in rows if text != "ok"]
+
+    # ---- writing (inside a transaction) ----------------------------------------------------------
+
+    def add_folder(self, path: bytes) -> None:
+        """Remember a folder for `refresh`."""
+        self._db.execute("INSERT OR IGNORE INTO folders VALUES (?)", (self.stored(path),))
+
+    def add_segment(self, record: SegmentRecord) -> None:
+        """Publish a segment."""
+        self._db.execute(
+            "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.id, record.name, record.rows, record.rows_bytes, record.rows_crc,
+                record.ids_bytes, record.ids_crc,
+            ),
+        )  # fmt: skip
+
+    def drop_segment(self, number: int) -> None:
+        """Forget a segment that no image uses any more."""
+        self._db.execute("DELETE FROM dead_rows WHERE segment = ?", (number,))
+        self._db.execute("DELETE FROM segments WHERE id = ?", (number,))
+
+    def put_image(self, record: ImageRecord) -> None:
+        """Insert an image, or replace the one of the same id, whose old row dies."""
+        self._kill_row_of(record.id)
+        self._db.execute(
+            "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.id, self.stored(record.path), record.size, record.mtime_ns, record.sha256,
+                record.width, record.height, record.segment, record.row,
+            ),
+        )  # fmt: skip
+        self._db.execute("DELETE FROM skipped WHERE path = ?", (self.stored(record.path),))
+
+    def move_image(self, number: int, segment: int, row: int) -> None:
+        """Point an image to its copy in another segment."""
+        self._db.execute(
+            "UPDATE images SET segment = ?, row = ? WHERE id = ?", (segment, row, number)
+        )
+
+    def touch_image(self, number: int, size: int, mtime_ns: int) -> None:
+        """Note that the file looks different but its contents are the same."""
+        self._db.execute(
+            "UPDATE images SET size = ?, mtime_ns = ? WHERE id = ?", (size, mtime_ns, number)
+        )
+
+    def remove_image(self, number: int) -> None:
+        """Forget an image; its row dies."""
+        self._kill_row_of(number)
+        self._db.execute("DELETE FROM images WHERE id = ?", (number,))
+
+    def put_skipped(self, path: bytes, reason: str) -> None:
+        """Note that a file could not be read."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO skipped VALUES (?, ?)", (self.stored(path), reason)
+        )
+
+    def remove_skipped(self, path: bytes) -> None:
+        """Forget such a note."""
+        self._db.execute("DELETE FROM skipped WHERE path = ?", (self.stored(path),))
+
+    def _kill_row_of(self, number: int) -> None:
+        self._db.execute(
+            "INSERT INTO dead_rows SELECT segment, row FROM images WHERE id = ?", (number,)
+        )
+
+
+def _connect(file: str) -> sqlite3.Connection:
+    uri = f"file:{quote(os.fsencode(file))}"
+    for mode in ("rw", "ro"):  # an index on a read-only medium can still be searched
+        db = sqlite3.connect(
+            f"{uri}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=30,
+        )
+        try:
+            db.execute("PRAGMA schema_version")
+            db.execute("PRAGMA synchronous = EXTRA")
+            return db
+        except sqlite3.OperationalError:
+            db.close()
+            if mode == "ro":
+                raise
+        except sqlite3.DatabaseError as error:
+            db.close()
+            raise IndexCorruptError(f"{file!r} is not a sound SQLite file: {error}") from error
+    raise AssertionError("unreachable")
+
+
+@contextlib.contextmanager
+def corruption_named(folder: str) -> Iterator[None]:
+    """SQLite's complaint about a damaged file becomes ours; its I/O errors become OSError."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OSError(f"catalogue of {folder!r}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise IndexCorruptError(f"catalogue of {folder!r} is damaged: {error}") from error

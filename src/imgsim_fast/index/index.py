@@ -1,0 +1,541 @@
+"""The index as its users see it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from imgsim_fast import _threads, _validate, folders, images
+from imgsim_fast.errors import (
+    IndexCorruptError,
+    IndexMismatchError,
+    InvalidInputError,
+    InvalidTypeError,
+)
+from imgsim_fast.index import catalog as catalogs
+from imgsim_fast.index.build import AddReport, Builder, Progress
+from imgsim_fast.index.catalog import Catalog
+from imgsim_fast.index.lock import writer_lock
+from imgsim_fast.index.search import Matches, Snapshot, as_matches
+from imgsim_fast.index.segments import open_segment, orphans, sync_folder
+from imgsim_fast.measures import ImageLike, describe, get_measure
+
+PathLike = str | bytes | os.PathLike[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """What an index holds.
+
+    Attributes
+    ----------
+    path : str
+    measure : str
+    options : dict
+    images, segments, dead_rows, bytes : int
+        `dead_rows` are rows of removed or changed images that no merge has dropped yet; `bytes` is
+        the size of the index's own files.
+    skipped : list of (str, str)
+        Files that could not be read, with the reason.
+    folders : list of str
+        The folders that `refresh` looks at.
+    """
+
+    path: str
+    measure: str
+    options: dict[str, Any]
+    images: int
+    segments: int
+    dead_rows: int
+    bytes: int
+    skipped: list[tuple[str, str]]
+    folders: list[str]
+
+
+class Index:
+    """A directory that remembers images and finds the most similar ones.
+
+    Make one with :meth:`create` or :meth:`open`. Many processes may search an index while one
+    writes to it; each search sees one whole commit. Methods may be called from several threads.
+
+    Examples
+    --------
+    >>> import imgsim_fast as isf
+    >>> index = isf.Index.create("photos.imgsim", bins=64)      # doctest: +SKIP
+    >>> index.add("photos").added                               # doctest: +SKIP
+    1000
+    >>> index.search("query.jpg", k=3).paths                    # doctest: +SKIP
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._measure = get_measure(catalog.measure, **catalog.options)
+        self._snapshot: Snapshot | None = None
+        self._lock = threading.RLock()
+
+    # ---- making and opening --------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: PathLike, measure: str = "wasserstein", **options: Any) -> Index:
+        """Make a new, empty index.
+
+        Parameters
+        ----------
+        path : path
+            A directory that does not exist yet, or is empty.
+        measure : str
+            A name from :func:`imgsim_fast.measures`.
+        **options
+            The measure's options; for "wasserstein" ``bins=256, range=(0, 256), p=1``.
+
+        Raises
+        ------
+        FileExistsError
+            The directory exists and is not empty.
+        InvalidInputError, InvalidTypeError
+            An unknown measure or option, or a bad value.
+        """
+        kind = get_measure(measure, **options)
+        folder = _absolute(path)
+        os.makedirs(folder, exist_ok=True)
+        left = [
+            n for n in os.listdir(folder) if not n.startswith((f"{catalogs.FILE}.new-", "lock"))
+        ]
+        if left:
+            raise FileExistsError(f"{folder!r} exists and is not empty: it holds {left[0]!r}")
+        with writer_lock(folder):
+            Catalog.create(folder, kind.name, kind.options, images.DECODER)
+            sync_folder(folder)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, path: PathLike, measure: str | None = None, **options: Any) -> Index:
+        """Open an index.
+
+        Parameters
+        ----------
+        path : path
+        measure, **options
+            What the caller counts on; anything that the index was not made with is an error.
+
+        Raises
+        ------
+        IndexVersionError
+            The directory is no index, or one of another format version.
+        IndexMismatchError
+            The index has another measure, other options, or other decoding rules.
+        IndexCorruptError
+            The catalogue is damaged.
+        """
+        catalog = Catalog(_absolute(path))
+        try:
+            _check_same(catalog, measure, options)
+            return cls(catalog)
+        except BaseException:
+            catalog.close()
+            raise
+
+    @staticmethod
+    def exists(path: PathLike) -> bool:
+        """Tell whether a directory holds an index."""
+        return os.path.isfile(os.path.join(_absolute(path), catalogs.FILE))
+
+    def close(self) -> None:
+        """Close the catalogue; the object cannot be used afterwards."""
+        with self._lock:
+            self._snapshot = None
+            self._catalog.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        with self._lock, self._catalog.transaction(write=False):
+            return self._catalog.count()
+
+    def __repr__(self) -> str:
+        return f"<Index {self._catalog.folder!r}: {self._catalog.measure} {self._catalog.options}>"
+
+    @property
+    def path(self) -> str:
+        """The directory."""
+        return self._catalog.folder
+
+    @property
+    def measure(self) -> str:
+        """Name of the measure."""
+        return self._catalog.measure
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The measure's options."""
+        return dict(self._catalog.options)
+
+    # ---- writing -------------------------------------------------------------------------------
+
+    def add(
+        self,
+        images_or_folder: PathLike | Iterable[PathLike],
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        checksum: bool = False,
+        commit_seconds: float = 2.0,
+    ) -> AddReport:
+        """Add the images of a folder, or image files by path; skip what is already there.
+
+        A file is read again if its size or modification time has changed, and described again if
+        its contents have. Files that cannot be read are skipped and reported, never fatal.
+
+        Parameters
+        ----------
+        images_or_folder : path, or iterable of paths
+            A folder is walked (see ``imgsim_fast.folders``) and remembered for :meth:`refresh`.
+        threads : int, optional
+            Decoding threads; default: ``IMGSIM_FAST_NUM_THREADS``, else the usable CPUs. The
+            result does not depend on it.
+        progress : callable, optional
+            Called with the number of files dealt with so far.
+        checksum : bool
+            Read every file and compare contents, whatever its size and time say.
+        commit_seconds : float
+            Publish at least this often. After a crash or kill -9 everything published is there,
+            and the next `add` goes on from it.
+
+        Returns
+        -------
+        AddReport
+
+        Raises
+        ------
+        IndexLockedError
+            Another process is writing.
+        OSError
+            The disk is full or similar; what was published before stays.
+        """
+        number = _threads.resolve(threads)
+        with self._writing(number, progress, commit_seconds) as builder:
+            builder.add(self._candidates(images_or_folder), checksum=checksum)
+            builder.merge_small_segments()
+            return builder.report()
+
+    def refresh(
+        self,
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        checksum: bool = False,
+        commit_seconds: float = 2.0,
+    ) -> AddReport:
+        """Bring the index up to date: new and changed files in, vanished ones out.
+
+        Looks at every folder that was added and every single file that was added. A folder that
+        does not exist (a disk that is not mounted, say) is an error before anything is removed.
+
+        Parameters and errors as in :meth:`add`.
+        """
+        number = _threads.resolve(threads)
+        with self._lock:
+            roots = self._catalog.folders()
+        for root in roots:
+            if not os.path.isdir(root):
+                raise InvalidInputError(
+                    f"folder {os.fsdecode(root)!r} of the index does not exist; nothing was removed"
+                )
+        with self._writing(number, progress, commit_seconds) as builder:
+            seen: set[bytes] = set()
+            unreadable: list[bytes] = []
+            builder.add(self._recorded(roots, seen, unreadable), checksum=checksum)
+            kept = tuple(unreadable)
+            gone = [
+                record.id
+                for record in self._catalog.images()
+                if (path := self._catalog.absolute(record.path)) not in seen
+                and not path.startswith(kept)
+                and not os.path.lexists(path)
+            ]
+            vanished = [path for path, _ in self._catalog.skipped() if not os.path.lexists(path)]
+            builder.remove(gone, vanished)
+            builder.merge_small_segments()
+            return builder.report()
+
+    def remove(self, ids_or_paths: int | PathLike | Iterable[int | PathLike]) -> int:
+        """Remove images by id or path; the files stay. Returns how many.
+
+        Raises
+        ------
+        InvalidInputError
+            One of them is not in the index; then nothing is removed.
+        """
+        single = isinstance(ids_or_paths, (int, np.integer, str, bytes, os.PathLike))
+        wanted = [ids_or_paths] if single else list(ids_or_paths)  # type: ignore[arg-type]
+        with self._writing(1, None, 1.0) as builder:
+            numbers = list(dict.fromkeys(self._id_of(item) for item in wanted))  # type: ignore[arg-type]
+            builder.remove(numbers)
+            return len(numbers)
+
+    @contextlib.contextmanager
+    def _writing(
+        self, threads: int, progress: Progress | None, commit_seconds: float
+    ) -> Iterator[Builder]:
+        if not commit_seconds >= 0:
+            raise InvalidInputError(f"commit_seconds must not be negative, got {commit_seconds}")
+        with self._lock, writer_lock(self._catalog.folder):
+            yield Builder(self._catalog, self._measure, threads, progress, commit_seconds)
+
+    def _candidates(self, given: PathLike | Iterable[PathLike]) -> Iterator[bytes]:
+        if isinstance(given, (str, bytes, os.PathLike)):
+            path = _absolute_bytes(given)
+            if os.path.isdir(path):
+                yield from self._walk(path, None)
+                with self._catalog.transaction(write=True):
+                    self._catalog.add_folder(path)
+            elif os.path.lexists(path):
+                yield path
+            else:
+                raise InvalidInputError(f"{os.fsdecode(path)!r} does not exist")
+            return
+        try:
+            items = iter(given)
+        except TypeError as error:
+            raise InvalidTypeError(
+                f"images_or_folder must be a path or an iterable of paths, got {given!r}"
+            ) from error
+        seen = set()
+        for item in items:
+            path = _absolute_bytes(item)
+            if path not in seen:
+                seen.add(path)
+                yield path
+
+    def _walk(self, folder: bytes, unreadable: list[bytes] | None) -> Iterator[bytes]:
+        def note(path: bytes, error: OSError) -> None:
+            if unreadable is not None:
+                unreadable.append(path)
+
+        own = [os.fsencode(self._catalog.folder)]
+        return folders.find_images(folder, exclude=own, on_error=note)
+
+    def _recorded(
+        self, roots: list[bytes], seen: set[bytes], unreadable: list[bytes]
+    ) -> Iterator[bytes]:
+        """All that `refresh` looks at, each path once."""
+        for root in roots:
+            for path in self._walk(root, unreadable):
+                if path not in seen:
+                    seen.add(path)
+                    yield path
+        known = [self._catalog.absolute(record.path) for record in self._catalog.images()]
+        skipped = [path for path, _ in self._catalog.skipped()]
+        for path in known + skipped:
+            if path not in seen and os.path.lexists(path):
+                seen.add(path)
+                yield path
+
+    def _id_of(self, item: int | PathLike) -> int:
+        if isinstance(item, (str, bytes, os.PathLike)):
+            record = self._catalog.image(_absolute_bytes(item))
+            if record is None:
+                raise InvalidInputError(f"{os.fsdecode(os.fspath(item))!r} is not in the index")
+            return record.id
+        number = _validate.as_count("id", item)
+        self._catalog_has(number)
+        return number
+
+    def _catalog_has(self, number: int) -> None:
+        try:
+            self._catalog.paths_of([number])
+        except IndexCorruptError:
+            raise InvalidInputError(f"image {number} is not in the index") from None
+
+    # ---- searching -----------------------------------------------------------------------------
+
+    def search(self, image: ImageLike, k: int = 10, *, threads: int | None = None) -> Matches:
+        """Find the k most similar images, exactly.
+
+        Parameters
+        ----------
+        image : path, bytes of an encoded image, or uint8 array of shape (h, w) or (h, w, 3)
+        k : int
+            More than there are gives all.
+        threads : int, optional
+
+        Returns
+        -------
+        Matches
+            Best first, ties by id; the same for any number of threads and segments.
+
+        Raises
+        ------
+        ImageDecodeError
+            The query cannot be decoded.
+        IndexCorruptError
+            A segment is not what the catalogue says.
+        """
+        number = _validate.as_count("k", k)
+        query = describe(self._measure, image)
+        with self._lock:
+            values, ids = self._current().nearest(query, number, _threads.resolve(threads))
+            return as_matches(self._catalog, values, ids)
+
+    def range_search(
+        self, image: ImageLike, radius: float, *, threads: int | None = None
+    ) -> Matches:
+        """Find all images within a distance (for similarities: of at least a value).
+
+        Parameters
+        ----------
+        image
+            As in :meth:`search`.
+        radius : float
+            Largest distance that counts, itself included.
+        threads : int, optional
+
+        Returns
+        -------
+        Matches
+            Best first, ties by id.
+        """
+        try:
+            limit = float(radius)
+        except (TypeError, ValueError) as error:
+            raise InvalidTypeError(f"radius must be a number, got {radius!r}") from error
+        if np.isnan(limit):
+            raise InvalidInputError("radius is NaN")
+        higher = self._measure.higher_is_better
+        query = describe(self._measure, image)
+        with self._lock:
+            values, ids = self._current().within(
+                query, lambda v: v >= limit if higher else v <= limit, _threads.resolve(threads)
+            )
+            return as_matches(self._catalog, values, ids)
+
+    def _current(self) -> Snapshot:
+        """Return the newest commit; a writer may merge segments away while they are opened."""
+        snapshot = self._snapshot
+        if snapshot is not None and snapshot.version == self._catalog.version():
+            return snapshot
+        for attempt in range(4):
+            version = self._catalog.version()
+            try:
+                self._snapshot = Snapshot(self._catalog, self._measure)
+                return self._snapshot
+            except IndexCorruptError:
+                if attempt == 3 or self._catalog.version() == version:
+                    raise
+        raise AssertionError("unreachable")
+
+    # ---- looking after it ----------------------------------------------------------------------
+
+    def stats(self) -> IndexStats:
+        """Count what the index holds."""
+        with self._lock, self._catalog.transaction(write=False):
+            catalog = self._catalog
+            size = 0
+            for entry in os.scandir(catalog.folder):
+                if entry.is_file(follow_symlinks=False):
+                    size += entry.stat(follow_symlinks=False).st_size
+            return IndexStats(
+                catalog.folder, catalog.measure, dict(catalog.options), catalog.count(),
+                len(catalog.segments()), len(catalog.dead_rows()), size,
+                [(os.fsdecode(path), reason) for path, reason in catalog.skipped()],
+                [os.fsdecode(path) for path in catalog.folders()],
+            )  # fmt: skip
+
+    def verify(self) -> list[str]:
+        """Check every byte and every cross-reference; return what is wrong, nothing when sound."""
+        with self._lock, self._catalog.transaction(write=False):
+            catalog = self._catalog
+            problems = [f"{catalogs.FILE}: {text}" for text in catalog.integrity()]
+            records = catalog.segments()
+            ids = {}
+            for record in records:
+                try:
+                    segment = open_segment(
+                        catalog.folder, record, self._measure.row_dtype, self._measure.row_length
+                    )
+                except (IndexCorruptError, OSError) as error:
+                    problems.append(str(error))
+                    continue
+                if (np.diff(segment.ids) <= 0).any():
+                    problems.append(f"{record.name}: ids do not ascend")
+                empty = np.flatnonzero(~segment.rows.any(axis=1))
+                if empty.size:
+                    problems.append(f"{record.name}: row {empty[0]} is empty")
+                ids[record.id] = segment.ids
+            problems += self._check_references(ids, {r.id: r.rows for r in records})
+            if records or not problems:
+                names = {record.name for record in records}
+                problems += [
+                    f"{entry}: a file that the catalogue does not name (the next writer removes it)"
+                    for entry in orphans(catalog.folder, names)
+                ]
+            return problems
+
+    def _check_references(self, ids: dict[int, Any], rows: dict[int, int]) -> list[str]:
+        """Every row belongs to exactly one image or is dead."""
+        problems = []
+        dead = set(self._catalog.dead_rows())
+        used: set[tuple[int, int]] = set()
+        for image in self._catalog.images():
+            at = (image.segment, image.row)
+            name = os.fsdecode(image.path)
+            if at in used:
+                problems.append(f"image {image.id} ({name!r}) shares row {at} with another")
+            if at in dead:
+                problems.append(f"image {image.id} ({name!r}) uses the dead row {at}")
+            used.add(at)
+            if image.segment not in rows or not 0 <= image.row < rows[image.segment]:
+                problems.append(f"image {image.id} ({name!r}) points to no row: {at}")
+            elif image.segment in ids and ids[image.segment][image.row] != image.id:
+                problems.append(f"image {image.id} ({name!r}) points to the row of another: {at}")
+        total = sum(rows.values())
+        if total != len(used) + len(dead):
+            problems.append(f"{total} rows for {len(used)} images and {len(dead)} dead rows")
+        return problems
+
+
+def _absolute(path: PathLike) -> str:
+    return os.fsdecode(_absolute_bytes(path))
+
+
+def _absolute_bytes(path: PathLike) -> bytes:
+    try:
+        return os.path.abspath(os.fsencode(path))
+    except TypeError as error:
+        raise InvalidTypeError(f"expected a path, got {path!r}") from error
+
+
+def _check_same(catalog: Catalog, measure: str | None, options: dict[str, Any]) -> None:
+    """Raise IndexMismatchError unless the index was made as the caller and this version expect."""
+    if measure is not None and measure != catalog.measure:
+        raise IndexMismatchError(
+            f"{catalog.folder!r} has measure {catalog.measure!r}, not {measure!r}"
+        )
+    if options:
+        wanted = get_measure(catalog.measure, **{**catalog.options, **options}).options
+        differing = [name for name in wanted if wanted[name] != catalog.options.get(name)]
+        if differing:
+            has = ", ".join(f"{name}={catalog.options.get(name)}" for name in differing)
+            asked = ", ".join(f"{name}={wanted[name]}" for name in differing)
+            raise IndexMismatchError(f"{catalog.folder!r} was made with {has}, not {asked}")
+    if catalog.decoder != images.DECODER:
+        raise IndexMismatchError(
+            f"{catalog.folder!r} was made by the decoder {catalog.decoder}; this version has "
+            f"{dict(images.DECODER)}"
+        )

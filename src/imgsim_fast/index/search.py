@@ -1,0 +1,108 @@
+"""Searching the segments of an index, and what a search gives back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsim_fast.index.catalog import Catalog
+from imgsim_fast.index.segments import Segment, open_segment
+from imgsim_fast.measures.base import Measure, Row
+
+_PIECE = 65536  # rows whose values are computed at once in a range search
+
+
+class Matches(NamedTuple):
+    """Images found, best first; equal values are ordered by id.
+
+    Attributes
+    ----------
+    distances : ndarray of float64, shape (k,)
+    ids : ndarray of int64, shape (k,)
+        The numbers of the images in the index.
+    paths : list of str
+        Absolute paths; names that are not valid text hold surrogates, as everywhere in ``os``.
+    """
+
+    distances: NDArray[np.float64]
+    ids: NDArray[np.int64]
+    paths: list[str]
+
+
+class Snapshot:
+    """The segments of one commit, mapped, with the rows that no image uses any more."""
+
+    def __init__(self, catalog: Catalog, measure: Measure) -> None:
+        self.version = catalog.version()  # before the reading: a commit meanwhile makes it stale
+        with catalog.transaction(write=False):
+            records = catalog.segments()
+            dead = catalog.dead_rows()
+        self._measure = measure
+        self.segments = [
+            open_segment(catalog.folder, record, measure.row_dtype, measure.row_length)
+            for record in records
+        ]
+        self._skip: dict[int, NDArray[np.uint8]] = {}
+        rows = {record.id: record.rows for record in records}
+        for segment, row in dead:
+            if segment in rows:
+                mask = self._skip.setdefault(segment, np.zeros(rows[segment], dtype=np.uint8))
+                mask[row] = 1
+
+    def alive(self, segment: Segment) -> int:
+        """Return the number of rows of a segment that images use."""
+        mask = self._skip.get(segment.record.id)
+        return len(segment.ids) - (0 if mask is None else int(mask.sum()))
+
+    def nearest(
+        self, query: Row, k: int, threads: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Values and ids of the k best images, ties to the lower id."""
+        values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
+        for segment in self.segments:
+            wanted = min(k, self.alive(segment))
+            if wanted == 0:
+                continue
+            mask = self._skip.get(segment.record.id)
+            found = self._measure.nearest(query, segment.rows, mask, wanted, threads)
+            values.append(found.distances)
+            ids.append(segment.ids[found.indices])
+        return self._best(np.concatenate(values), np.concatenate(ids), k)
+
+    def within(
+        self, query: Row, inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]], threads: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Values and ids of all images whose value is inside."""
+        values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
+        for segment, rows in self._pieces():
+            found = self._measure.values(query, segment.rows[rows], threads)
+            keep = inside(found)
+            mask = self._skip.get(segment.record.id)
+            if mask is not None:
+                keep &= mask[rows] == 0
+            values.append(found[keep])
+            ids.append(segment.ids[rows][keep])
+        found, numbers = np.concatenate(values), np.concatenate(ids)
+        return self._best(found, numbers, len(found))
+
+    def _pieces(self) -> Iterator[tuple[Segment, slice]]:
+        for segment in self.segments:
+            for start in range(0, len(segment.ids), _PIECE):
+                yield segment, slice(start, min(start + _PIECE, len(segment.ids)))
+
+    def _best(
+        self, values: NDArray[np.float64], ids: NDArray[np.int64], k: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        key = -values if self._measure.higher_is_better else values
+        order = np.lexsort((ids, key))[:k]
+        return values[order], ids[order]
+
+
+def as_matches(catalog: Catalog, values: NDArray[np.float64], ids: NDArray[np.int64]) -> Matches:
+    """Add the paths."""
+    paths = [os.fsdecode(path) for path in catalog.paths_of(ids.tolist())]
+    return Matches(values, ids, paths)

@@ -1,0 +1,161 @@
+"""Immutable segment files: plain ``.npy`` arrays of descriptor rows and image ids.
+
+A segment is written once, made durable, and only then named by the catalogue, which also keeps the
+length and CRC-32 of each file. Nothing here ever changes a file that has been published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import re
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsim_fast.errors import IndexCorruptError, IndexTruncatedError
+
+_NAME = re.compile(r"segment-[0-9]{8,19}")
+_PARTS = ("rows", "ids")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRecord:
+    """What the catalogue knows of a segment."""
+
+    id: int
+    name: str
+    rows: int
+    rows_bytes: int
+    rows_crc: int
+    ids_bytes: int
+    ids_crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The arrays of a segment, mapped into memory; `ids` ascend."""
+
+    record: SegmentRecord
+    rows: NDArray[Any]
+    ids: NDArray[np.int64]
+
+
+def write_segment(
+    folder: str, number: int, rows: NDArray[Any], ids: NDArray[np.int64]
+) -> SegmentRecord:
+    """Write and make durable the files of a new segment; on any error they are removed again."""
+    name = f"segment-{number:08d}"
+    written: list[str] = []
+    sizes: dict[str, tuple[int, int]] = {}
+    try:
+        for part, array in zip(_PARTS, (rows, ids), strict=True):
+            path = _file(folder, name, part)
+            written.append(path)
+            sizes[part] = _write_array(path, array)
+        sync_folder(folder)
+    except BaseException:
+        for path in written:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        raise
+    return SegmentRecord(number, name, len(ids), *sizes["rows"], *sizes["ids"])
+
+
+def open_segment(
+    folder: str, record: SegmentRecord, dtype: np.dtype[Any], row_length: int
+) -> Segment:
+    """Map a segment, after checking its length, its checksum and the shape of its arrays."""
+    if _NAME.fullmatch(record.name) is None:
+        raise IndexCorruptError(f"the catalogue names a segment {record.name!r}")
+    rows = _open_array(
+        _file(folder, record.name, "rows"), record.rows_bytes, record.rows_crc, dtype,
+        (record.rows, row_length),
+    )  # fmt: skip
+    ids = _open_array(
+        _file(folder, record.name, "ids"), record.ids_bytes, record.ids_crc, np.dtype(np.int64),
+        (record.rows,),
+    )  # fmt: skip
+    return Segment(record, rows, ids)
+
+
+def remove_orphans(folder: str, known: set[str]) -> None:
+    """Delete the files of segments that no catalogue names: what an interrupted writer left."""
+    for entry in os.listdir(folder):
+        name = entry.split(".")[0]
+        if _NAME.fullmatch(name) and name not in known:
+            with contextlib.suppress(OSError):  # Windows keeps files that a reader has mapped
+                os.unlink(os.path.join(folder, entry))
+
+
+def orphans(folder: str, known: set[str]) -> list[str]:
+    """Names of segment files that no catalogue names."""
+    return sorted(
+        entry
+        for entry in os.listdir(folder)
+        if _NAME.fullmatch(entry.split(".")[0]) and entry.split(".")[0] not in known
+    )
+
+
+def sync_folder(folder: str) -> None:
+    """Make the names in a directory durable (where the system can)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _file(folder: str, name: str, part: str) -> str:
+    return os.path.join(folder, f"{name}.{part}.npy")
+
+
+def _write_array(path: str, array: NDArray[Any]) -> tuple[int, int]:
+    """Return length and CRC-32 of the file."""
+    with open(path, "xb") as file:
+        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    with open(path, "rb") as file:
+        return _length_and_crc(file)
+
+
+def _length_and_crc(file: Any) -> tuple[int, int]:
+    size = os.fstat(file.fileno()).st_size
+    if size == 0:
+        return 0, 0
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        return size, zlib.crc32(view)
+
+
+def _open_array(
+    path: str, size: int, crc: int, dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    name = os.path.basename(path)
+    try:
+        with open(path, "rb") as file:
+            actual = os.fstat(file.fileno()).st_size
+            if actual != size:
+                raise IndexTruncatedError(f"{name} has {actual} bytes; the catalogue says {size}")
+            _, computed = _length_and_crc(file)
+    except FileNotFoundError as error:
+        raise IndexCorruptError(f"{name} is missing") from error
+    if computed != crc:
+        raise IndexCorruptError(
+            f"{name} is damaged: CRC-32 {computed:08x}; the catalogue says {crc:08x}"
+        )
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise IndexCorruptError(f"{name} is not an array: {error}") from error
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        raise IndexCorruptError(
+            f"{name} holds {array.shape} of {array.dtype}; the catalogue says {shape} of {dtype}"
+        )
+    return np.asarray(array)
