@@ -9,6 +9,7 @@ thread that is inside `Quiet`, and nothing anywhere else, so other code never no
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import logging
@@ -16,6 +17,7 @@ import re
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from imgsim_fast.errors import ImageDecodeError, ImageTooLargeError
@@ -23,7 +25,7 @@ from imgsim_fast.errors import ImageDecodeError, ImageTooLargeError
 if TYPE_CHECKING:
     from types import ModuleType, TracebackType
 
-__all__ = ["Quiet", "clean", "decode_error", "one_line", "pillow"]
+__all__ = ["Quiet", "clean", "decode_error", "one_line", "pillow", "reused_memory"]
 
 _PLUGINS: Final = ("Bmp", "Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP")
 _REASON_LENGTH: Final = 200
@@ -129,3 +131,18 @@ def clean(text: str) -> str:
     line = " ".join(text[: 4 * _REASON_LENGTH].split())
     line = "".join(char if char.isprintable() else "?" for char in line)
     return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 3] + "..."
+
+
+@contextlib.contextmanager
+def reused_memory(blocks: int) -> Iterator[None]:
+    """Let Pillow keep this many blocks of pixels (16 MB at most each) instead of freeing them.
+
+    Decoding many images is some 10 % faster when each need not be given fresh memory by the system.
+    """
+    core = pillow().core
+    before = core.get_blocks_max()
+    core.set_blocks_max(max(before, blocks))
+    try:
+        yield
+    finally:
+        core.set_blocks_max(before)

@@ -12,8 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from imgsim_fast.errors import IndexCorruptError, IndexVersionError
@@ -41,8 +40,10 @@ CREATE TABLE folders (path BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
+_SELECT_IMAGES = "SELECT id, path, size, mtime_ns, sha256, width, height, segment, row FROM images"
+
+
+class ImageRecord(NamedTuple):
     """One image file: where it is, what it was when read, where its descriptor is."""
 
     id: int
@@ -169,19 +170,19 @@ class Catalog:
 
     def image(self, path: bytes) -> ImageRecord | None:
         """Look up an image by absolute path."""
-        found = self._db.execute(
-            "SELECT id, path, size, mtime_ns, sha256, width, height, segment, row FROM images "
-            "WHERE path = ?",
-            (self.stored(path),),
-        ).fetchone()
+        return self._one_image("path", self.stored(path))
+
+    def image_of(self, number: int) -> ImageRecord | None:
+        """Look up an image by id."""
+        return self._one_image("id", number)
+
+    def _one_image(self, column: str, value: bytes | int) -> ImageRecord | None:
+        found = self._db.execute(f"{_SELECT_IMAGES} WHERE {column} = ?", (value,)).fetchone()
         return None if found is None else ImageRecord(*found)
 
     def images(self) -> Iterator[ImageRecord]:
         """All images by id."""
-        for row in self._db.execute(
-            "SELECT id, path, size, mtime_ns, sha256, width, height, segment, row FROM images "
-            "ORDER BY id"
-        ):
+        for row in self._db.execute(f"{_SELECT_IMAGES} ORDER BY id"):
             yield ImageRecord(*row)
 
     def paths_of(self, ids: Iterable[int]) -> list[bytes]:
@@ -241,17 +242,21 @@ class Catalog:
         self._db.execute("DELETE FROM dead_rows WHERE segment = ?", (number,))
         self._db.execute("DELETE FROM segments WHERE id = ?", (number,))
 
-    def put_image(self, record: ImageRecord) -> None:
-        """Insert an image, or replace the one of the same id, whose old row dies."""
-        self._kill_row_of(record.id)
-        self._db.execute(
+    def put_images(self, records: Iterable[ImageRecord], *, replaced: Iterable[int] = ()) -> None:
+        """Insert images; those of the `replaced` ids are there already, and their old rows die."""
+        for number in replaced:
+            self._kill_row_of(number)
+        self._db.executemany(
             "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                record.id, self.stored(record.path), record.size, record.mtime_ns, record.sha256,
-                record.width, record.height, record.segment, record.row,
+                (
+                    record.id, self.stored(record.path), record.size, record.mtime_ns,
+                    record.sha256, record.width, record.height, record.segment, record.row,
+                )
+                for record in records
             ),
         )  # fmt: skip
-        self._db.execute("DELETE FROM skipped WHERE path = ?", (self.stored(record.path),))
+        self._db.execute("DELETE FROM skipped WHERE path IN (SELECT path FROM images)")
 
     def move_image(self, number: int, segment: int, row: int) -> None:
         """Point an image to its copy in another segment."""

@@ -8,9 +8,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgsim_fast import _threads, _validate, folders, images
 from imgsim_fast.errors import (
@@ -26,6 +27,9 @@ from imgsim_fast.index.lock import writer_lock
 from imgsim_fast.index.search import Matches, Snapshot, as_matches
 from imgsim_fast.index.segments import open_segment, orphans, sync_folder
 from imgsim_fast.measures import ImageLike, describe, get_measure
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 PathLike = str | bytes | os.PathLike[Any]
 
@@ -57,6 +61,27 @@ class IndexStats:
     bytes: int
     skipped: list[tuple[str, str]]
     folders: list[str]
+
+
+class IndexedImage(NamedTuple):
+    """An image as an index has it.
+
+    Attributes
+    ----------
+    id : int
+    path : str
+        Absolute; names that are not valid text hold surrogates.
+    width, height : int
+        Of the pixels as stored in the file, before its orientation is applied.
+    descriptor : ndarray
+        What the measure compares; for "wasserstein" the grey histogram, uint32 of shape (bins,).
+    """
+
+    id: int
+    path: str
+    width: int
+    height: int
+    descriptor: NDArray[Any]
 
 
 class Index:
@@ -354,14 +379,9 @@ class Index:
                 raise InvalidInputError(f"{os.fsdecode(os.fspath(item))!r} is not in the index")
             return record.id
         number = _validate.as_count("id", item)
-        self._catalog_has(number)
+        if self._catalog.image_of(number) is None:
+            raise InvalidInputError(f"image {number} is not in the index")
         return number
-
-    def _catalog_has(self, number: int) -> None:
-        try:
-            self._catalog.paths_of([number])
-        except IndexCorruptError:
-            raise InvalidInputError(f"image {number} is not in the index") from None
 
     # ---- searching -----------------------------------------------------------------------------
 
@@ -424,6 +444,30 @@ class Index:
                 query, lambda v: v >= limit if higher else v <= limit, _threads.resolve(threads)
             )
             return as_matches(self._catalog, values, ids)
+
+    def describe(self, image: ImageLike | Image) -> NDArray[Any]:
+        """Describe any image as this index would, without adding it."""
+        return describe(self._measure, image)
+
+    def images(self, ids: Iterable[int]) -> list[IndexedImage]:
+        """Return what the index holds about images, by id, in the order given.
+
+        Raises
+        ------
+        InvalidInputError
+            An id is not in the index.
+        """
+        with self._lock, self._catalog.transaction(write=False):
+            segments = {segment.record.id: segment for segment in self._current().segments}
+            found = []
+            for number in ids:
+                record = self._catalog.image_of(int(number))
+                if record is None:
+                    raise InvalidInputError(f"image {number} is not in the index")
+                path = os.fsdecode(self._catalog.absolute(record.path))
+                row = segments[record.segment].rows[record.row]
+                found.append(IndexedImage(record.id, path, record.width, record.height, row))
+            return found
 
     def _current(self) -> Snapshot:
         """Return the newest commit; a writer may merge segments away while they are opened."""

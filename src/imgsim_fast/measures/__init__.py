@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast import images
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 from imgsim_fast.measures.base import Measure, Row
 from imgsim_fast.measures.wasserstein import Wasserstein
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 __all__ = ["Measure", "compare", "describe", "get_measure", "measures"]
 
@@ -46,11 +48,11 @@ def get_measure(measure: str = "wasserstein", **options: Any) -> Measure:
     return kind(**options)
 
 
-def describe(measure: Measure, image: ImageLike) -> Row:
-    """Descriptor of an encoded image (path, bytes, file) or of a uint8 array."""
-    if isinstance(image, np.ndarray):
-        return measure.describe(image)
-    return measure.describe(images.open_pixels(images.read_source(image)))
+def describe(measure: Measure, image: ImageLike | Image) -> Row:
+    """Descriptor of an encoded image (path, bytes, file), a decoded one, or a uint8 array."""
+    if isinstance(image, (str, bytes, bytearray, memoryview, os.PathLike)):
+        return measure.describe(images.open_pixels(images.read_source(image)))
+    return measure.describe(image)
 
 
 def compare(

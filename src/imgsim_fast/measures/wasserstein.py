@@ -78,12 +78,13 @@ class Wasserstein:
     def describe(self, image: Image | NDArray[Any]) -> Row:
         """Grey histogram as uint32 counts, shape (bins,)."""
         counts = grey_histogram(image, self._axis)
-        if not counts.any():
+        total = int(counts.sum())
+        if total == 0:
             raise InvalidInputError(
                 f"no grey level of the image lies within the range {list(self._range)}"
             )
-        if counts.sum() >= 2**32:
-            raise InvalidInputError(f"the image has {counts.sum()} pixels, more than 2**32 - 1")
+        if total >= 2**32:
+            raise InvalidInputError(f"the image has {total} pixels, more than 2**32 - 1")
         return counts.astype(np.uint32)
 
     def compare(self, a: Row, b: Row) -> float:

@@ -12,6 +12,7 @@ from imgsim_fast.report.page import (
     render_search,
     write_text_atomically,
 )
+from imgsim_fast.report.search import search_page
 
 __all__ = [
     "ReportExistsError",
@@ -21,5 +22,6 @@ __all__ = [
     "display_name",
     "make_thumbnail",
     "render_search",
+    "search_page",
     "write_text_atomically",
 ]
