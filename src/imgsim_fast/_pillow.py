@@ -13,6 +13,7 @@ import contextlib
 import functools
 import importlib
 import logging
+import os
 import re
 import sys
 import threading
@@ -25,7 +26,7 @@ from imgsim_fast.errors import ImageDecodeError, ImageTooLargeError
 if TYPE_CHECKING:
     from types import ModuleType, TracebackType
 
-__all__ = ["Quiet", "clean", "decode_error", "one_line", "pillow", "reused_memory"]
+__all__ = ["Quiet", "clean", "decode_error", "named", "one_line", "pillow", "reused_memory"]
 
 _PLUGINS: Final = ("Bmp", "Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP")
 _REASON_LENGTH: Final = 200
@@ -119,6 +120,17 @@ def decode_error(error: Exception, form: str, max_pixels: int) -> ImageDecodeErr
         # Pillow's own text is the address of a buffer.
         return ImageDecodeError(f"cannot decode {form}: damaged or unsupported header")
     return ImageDecodeError(clean(f"cannot decode {form}: {one_line(error)}"))
+
+
+@contextlib.contextmanager
+def named(source: object) -> Iterator[None]:
+    """Put the path in front of the reason, where the source of an image is one."""
+    try:
+        yield
+    except ImageDecodeError as error:
+        if not isinstance(source, (str, os.PathLike)):
+            raise
+        raise type(error)(error.reason, os.fspath(source)) from error
 
 
 def one_line(error: BaseException) -> str:

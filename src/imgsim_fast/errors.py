@@ -35,8 +35,8 @@ class InvalidTypeError(ImgsimError, TypeError):
 class ImageDecodeError(ImgsimError, ValueError):
     """A file or byte string cannot be decoded to pixels; ``reason`` says why in one line."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, path: object = None) -> None:
+        super().__init__(reason if path is None else f"{path!r}: {reason}")
         self.reason = reason
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
-from imgsim_fast._pillow import Quiet, clean, decode_error, one_line, pillow
+from imgsim_fast._pillow import Quiet, clean, decode_error, named, one_line, pillow
 from imgsim_fast.errors import (
     ImageDecodeError,
     ImageTooLargeError,
@@ -50,8 +50,7 @@ __all__ = [
     "upright",
 ]
 
-#: What an index stores about its pixels. ``rules`` grows whenever the pixels of any file may
-#: change; the version of Pillow is left out because two versions that agree must be able to mix.
+# What an index stores about its pixels. ``rules`` grows whenever the pixels of any file may change.
 DECODER: Final[dict[str, object]] = {
     "name": "pillow",
     "rules": 1,
@@ -276,8 +275,9 @@ def decode(
     if mode not in ("rgb", "grey"):
         raise InvalidInputError(f"mode: expected 'rgb' or 'grey', got {mode!r}")
     max_bytes = _positive("max_bytes", max_bytes)
-    data = read_source(source, max_bytes)
-    image = open_pixels(data, background=background, max_pixels=max_pixels)
+    with named(source):
+        data = read_source(source, max_bytes)
+        image = open_pixels(data, background=background, max_pixels=max_pixels)
     try:
         return _as_array(upright(image), grey=mode == "grey")
     except MemoryError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from imgsim_fast import images
+from imgsim_fast._pillow import named
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 from imgsim_fast.measures.base import Measure, Row
 from imgsim_fast.measures.wasserstein import Wasserstein
@@ -51,7 +52,8 @@ def get_measure(measure: str = "wasserstein", **options: Any) -> Measure:
 def describe(measure: Measure, image: ImageLike | Image) -> Row:
     """Descriptor of an encoded image (path, bytes, file), a decoded one, or a uint8 array."""
     if isinstance(image, (str, bytes, bytearray, memoryview, os.PathLike)):
-        return measure.describe(images.open_pixels(images.read_source(image)))
+        with named(image):
+            return measure.describe(images.open_pixels(images.read_source(image)))
     return measure.describe(image)
 
 
