@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::size_t kOutside = static_cast<std::size_t>(-1);
 // From here on half the increments are worth clearing and folding the table of pairs (measured).
-constexpr std::size_t kPairsWorth = 131072;
+constexpr std::size_t kPairsWorth = 98304;
+constexpr std::size_t kGreyStretch = 131072;  // of grey bytes: fits the second-level cache
 constexpr std::size_t kGatherPixels = 16384;
 // From here on counting all 65536 levels is worth more than finding the bin of each pixel.
 constexpr std::size_t kLevels16Worth = 65536;
@@ -283,9 +284,8 @@ void histogram_joint(const ImageView& image, PixelType type, const MaskView& mas
 
 void histogram_grey(const ImageView& rgb, const BinAxis& axis, std::int64_t* counts) {
   const ImageView rows = flattened(rgb);
-  // Long enough for the table of pairs to pay, short enough to stay in the second-level cache.
   const std::size_t stretch =
-      rows.width * rows.height >= 4 * kPairsWorth ? kPairsWorth : kGatherPixels;
+      rows.width * rows.height >= kPairsWorth ? kGreyStretch : kGatherPixels;
   thread_local std::vector<std::uint8_t> grey;
   grey.resize(std::max(grey.size(), stretch));
   ByteCounter counter(axis);

@@ -15,6 +15,15 @@ std::size_t rows_per_block(std::size_t bins) {
   return std::clamp<std::size_t>(65536 / bins, 8, 4096);
 }
 
+// Distances looked at together: once k are found, few get in.
+constexpr std::size_t kGlance = 16;
+
+bool none_below(const double* distances, double threshold) {
+  bool any = false;
+  for (std::size_t i = 0; i < kGlance; ++i) any |= distances[i] <= threshold;
+  return !any;
+}
+
 // One thread's part: a range of database rows against all queries.
 class Scan {
  public:
@@ -62,11 +71,18 @@ class Scan {
   void keep(std::size_t query, std::size_t first_row, std::size_t n) {
     TopK& best = best_[query];
     double threshold = best.threshold();
-    for (std::size_t r = 0; r < n; ++r) {
-      if (distances_[r] > threshold) continue;
-      if (skip_ != nullptr && skip_[first_row + r] != 0) continue;
-      best.push(distances_[r], static_cast<std::int64_t>(first_row + r));
-      threshold = best.threshold();
+    for (std::size_t r = 0; r < n;) {
+      if (n - r >= kGlance && none_below(distances_.data() + r, threshold)) {
+        r += kGlance;
+        continue;
+      }
+      const std::size_t end = std::min(r + kGlance, n);
+      for (; r < end; ++r) {
+        if (distances_[r] > threshold) continue;
+        if (skip_ != nullptr && skip_[first_row + r] != 0) continue;
+        best.push(distances_[r], static_cast<std::int64_t>(first_row + r));
+        threshold = best.threshold();
+      }
     }
   }
 

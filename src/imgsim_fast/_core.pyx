@@ -433,9 +433,11 @@ def sample_coupling(cnp.ndarray x, cnp.ndarray x_weights, cnp.ndarray y, cnp.nda
 
 cdef tuple nearest(const csrc.Wasserstein1d& metric, const csrc.MassMatrix& queries,
                    const csrc.MassMatrix& database, const uint8_t* skip, size_t k,
-                   size_t threads, tuple shape):
-    cdef cnp.ndarray distances = np.empty(shape, dtype=np.float64)
-    cdef cnp.ndarray indices = np.empty(shape, dtype=np.int64)
+                   size_t threads, int ndim):
+    """Arrays of shape (queries, k), or (k,) of the only query if ndim is 1."""
+    cdef cnp.npy_intp* shape = [<cnp.npy_intp>queries.rows, <cnp.npy_intp>k]
+    cdef cnp.ndarray distances = cnp.PyArray_SimpleNew(ndim, shape + 2 - ndim, cnp.NPY_DOUBLE)
+    cdef cnp.ndarray indices = cnp.PyArray_SimpleNew(ndim, shape + 2 - ndim, cnp.NPY_INT64)
     cdef double* to_distances = <double*>cnp.PyArray_DATA(distances)
     cdef int64_t* to_indices = <int64_t*>cnp.PyArray_DATA(indices)
     cdef csrc.Cancel cancel = on_signal()
@@ -460,7 +462,7 @@ def knn(Metric metric not None, cnp.ndarray queries, cnp.ndarray database, cnp.n
     cdef const uint8_t* left_out = NULL
     if skip is not None:
         left_out = <const uint8_t*>cnp.PyArray_DATA(skip)
-    return nearest(metric.metric[0], many, rows, left_out, k, threads, (many.rows, k))
+    return nearest(metric.metric[0], many, rows, left_out, k, threads, 2)
 
 
 def knn_plain(object query, object database, size_t k):
@@ -480,6 +482,6 @@ def knn_plain(object query, object database, size_t k):
         return None
     cdef csrc.Wasserstein1d* metric = new csrc.Wasserstein1d(one.cols, NULL, 1.0, 1.0, 0.0)
     try:
-        return nearest(metric[0], one, rows, NULL, k, 1, (k,))
+        return nearest(metric[0], one, rows, NULL, k, 1, 1)
     finally:
         del metric

@@ -63,6 +63,8 @@ class Catalog:
     def __init__(self, folder: str) -> None:
         self.folder = os.path.abspath(folder)
         self._base = os.fsencode(os.path.dirname(self.folder))
+        separator = os.fsencode(os.sep)
+        self._prefix = self._base.rstrip(separator) + separator
         file = os.path.join(self.folder, FILE)
         if not os.path.isfile(file):
             raise IndexVersionError(f"{folder!r} is not an imgsim index: it has no {FILE}")
@@ -147,8 +149,7 @@ class Catalog:
 
     def stored(self, path: bytes) -> bytes:
         """Return the form of an absolute path that is kept."""
-        prefix = self._base if self._base.endswith(b"/") else self._base + os.fsencode(os.sep)
-        return path[len(prefix) :] if path.startswith(prefix) else path
+        return path.removeprefix(self._prefix)
 
     def absolute(self, stored: bytes) -> bytes:
         """Return the absolute path of a stored one."""
@@ -246,16 +247,12 @@ class Catalog:
         """Insert images; those of the `replaced` ids are there already, and their old rows die."""
         for number in replaced:
             self._kill_row_of(number)
+            self._db.execute("DELETE FROM images WHERE id = ?", (number,))
+        stored = self.stored
         self._db.executemany(
-            "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                (
-                    record.id, self.stored(record.path), record.size, record.mtime_ns,
-                    record.sha256, record.width, record.height, record.segment, record.row,
-                )
-                for record in records
-            ),
-        )  # fmt: skip
+            "INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(record.id, stored(record.path), *record[2:]) for record in records],
+        )
         self._db.execute("DELETE FROM skipped WHERE path IN (SELECT path FROM images)")
 
     def move_image(self, number: int, segment: int, row: int) -> None:

@@ -1,0 +1,49 @@
+"""The packages that people use today, called as they would call them; one thread each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+cv2.setNumThreads(1)
+
+Array = NDArray[Any]
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def cv2_histogram(image: Array, bins: int) -> Array:
+    """``cv2.calcHist`` over [0, 256)."""
+    return cv2.calcHist([image], [0], None, [bins], [0, 256])
+
+
+def signature(histogram: Array) -> Array:
+    """Rows (weight, position) as ``cv2.EMD`` wants them."""
+    positions = np.arange(len(histogram), dtype=np.float32)
+    return np.column_stack([histogram.astype(np.float32), positions])
+
+
+def cv2_emd_loop(query: Array, signatures: Sequence[Array]) -> list[float]:
+    """The loop over a database of signatures that are ready: the kindest reading of the article."""
+    return [cv2.EMD(query, other, cv2.DIST_L2)[0] for other in signatures]
+
+
+def cv2_emd_loop_from_histograms(query: Array, histograms: Array) -> list[float]:
+    """The same with the signatures made inside the loop, as the article has it."""
+    first = signature(query)
+    return [cv2.EMD(first, signature(row), cv2.DIST_L2)[0] for row in histograms]
+
+
+def image_kinds(side: int = 1000) -> dict[str, NDArray[np.uint8]]:
+    """Noise, a smooth ramp and a flat image of side x side pixels."""
+    rng = np.random.default_rng(0)
+    ramp = np.add.outer(np.arange(side), np.arange(side)) * 255 // (2 * side - 2)
+    return {
+        "noise": rng.integers(0, 256, (side, side), dtype=np.uint8),
+        "smooth": ramp.astype(np.uint8),
+        "flat": np.full((side, side), 77, dtype=np.uint8),
+    }
