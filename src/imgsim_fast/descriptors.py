@@ -32,6 +32,11 @@ def grey_histogram(image: Image | Pixels, axis: _core.Axis) -> NDArray[np.int64]
     """
     if isinstance(image, np.ndarray):
         return _of_array(image, axis)
+    if getattr(image, "mode", None) not in ("L", "RGB"):
+        kind = getattr(image, "mode", type(image).__name__)
+        raise InvalidTypeError(
+            f"image must be a uint8 array or a Pillow image in mode L or RGB, got {kind}"
+        )
     export = getattr(image, "__arrow_c_array__", None)
     if export is not None:
         try:

@@ -89,7 +89,7 @@ class Builder:
         progress: Progress | None,
         commit_seconds: float,
     ) -> None:
-        self._catalog = catalog
+        self.catalog = catalog
         self._measure = measure
         self._threads = threads
         self._progress = progress
@@ -127,9 +127,9 @@ class Builder:
             self.commit()
 
     def _planned(self, paths: Iterable[bytes], checksum: bool) -> Iterator[_Task]:
-        fresh = self._catalog.count() == 0  # no path is given twice
+        fresh = self.catalog.count() == 0  # no path is given twice
         for path in paths:
-            known = None if fresh else self._catalog.image(path)
+            known = None if fresh else self.catalog.image(path)
             if known is not None and not checksum:
                 try:
                     status = os.stat(path)
@@ -213,7 +213,7 @@ class Builder:
         pending, self._pending = self._pending, []
         skipped, self._skipped = self._skipped, []
         touched, self._touched = self._touched, []
-        catalog = self._catalog
+        catalog = self.catalog
         records = []
         segment = None
         if pending:
@@ -240,7 +240,7 @@ class Builder:
         self, pending: list[_Outcome], segment: int
     ) -> list[tuple[ImageRecord, NDArray[Any]]]:
         """Pending images with their ids, ascending; a changed image keeps its id."""
-        fresh = self._catalog.next_id("images")
+        fresh = self.catalog.next_id("images")
         numbered = []
         for outcome in pending:
             if outcome.task.known is not None:
@@ -263,16 +263,16 @@ class Builder:
 
     def remove(self, ids: Iterable[int], gone_skipped: Iterable[bytes] = ()) -> None:
         """Forget images, and notes about files that were skipped and have gone."""
-        with self._catalog.transaction(write=True):
+        with self.catalog.transaction(write=True):
             for number in ids:
-                self._catalog.remove_image(number)
+                self.catalog.remove_image(number)
                 self._counts["removed"] += 1
             for path in gone_skipped:
-                self._catalog.remove_skipped(path)
+                self.catalog.remove_skipped(path)
 
     def merge_small_segments(self) -> None:
         """Keep the number of segments small: many small ones become one, without dead rows."""
-        catalog = self._catalog
+        catalog = self.catalog
         small = [record for record in catalog.segments() if record.rows < _SMALL_SEGMENT]
         if len(small) <= _MANY_SMALL:
             return

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from imgsim_fast.errors import IndexCorruptError, IndexVersionError
+from imgsim_fast.errors import IndexCorruptError, IndexVersionError, InvalidInputError
 from imgsim_fast.index.segments import SegmentRecord
 
 FORMAT = 1
@@ -149,11 +149,11 @@ class Catalog:
 
     def stored(self, path: bytes) -> bytes:
         """Return the form of an absolute path that is kept."""
-        return path.removeprefix(self._prefix)
+        return b"." if path == self._base else path.removeprefix(self._prefix)
 
     def absolute(self, stored: bytes) -> bytes:
         """Return the absolute path of a stored one."""
-        return os.path.join(self._base, stored)
+        return self._base if stored == b"." else os.path.join(self._base, stored)
 
     # ---- reading -------------------------------------------------------------------------------
 
@@ -317,6 +317,8 @@ def corruption_named(folder: str) -> Iterator[None]:
     """SQLite's complaint about a damaged file becomes ours; its I/O errors become OSError."""
     try:
         yield
+    except sqlite3.ProgrammingError as error:
+        raise InvalidInputError(f"the index {folder!r} has been closed") from error
     except sqlite3.OperationalError as error:
         raise OSError(f"catalogue of {folder!r}: {error}") from error
     except sqlite3.DatabaseError as error:

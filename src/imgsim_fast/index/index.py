@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -255,7 +255,7 @@ class Index:
         """
         number = _threads.resolve(threads)
         with self._writing(number, progress, commit_seconds) as builder:
-            builder.add(self._candidates(images_or_folder), checksum=checksum)
+            builder.add(self._candidates(builder.catalog, images_or_folder), checksum=checksum)
             builder.merge_small_segments()
             return builder.report()
 
@@ -285,16 +285,17 @@ class Index:
         with self._writing(number, progress, commit_seconds) as builder:
             seen: set[bytes] = set()
             unreadable: list[bytes] = []
-            builder.add(self._recorded(roots, seen, unreadable), checksum=checksum)
+            catalog = builder.catalog
+            builder.add(self._recorded(catalog, roots, seen, unreadable), checksum=checksum)
             kept = tuple(unreadable)
             gone = [
                 record.id
-                for record in self._catalog.images()
-                if (path := self._catalog.absolute(record.path)) not in seen
+                for record in catalog.images()
+                if (path := catalog.absolute(record.path)) not in seen
                 and not path.startswith(kept)
                 and not os.path.lexists(path)
             ]
-            vanished = [path for path, _ in self._catalog.skipped() if not os.path.lexists(path)]
+            vanished = [path for path, _ in catalog.skipped() if not os.path.lexists(path)]
             builder.remove(gone, vanished)
             builder.merge_small_segments()
             return builder.report()
@@ -310,7 +311,7 @@ class Index:
         single = isinstance(ids_or_paths, (int, np.integer, str, bytes, os.PathLike))
         wanted = [ids_or_paths] if single else list(ids_or_paths)  # type: ignore[arg-type]
         with self._writing(1, None, 1.0) as builder:
-            numbers = list(dict.fromkeys(self._id_of(item) for item in wanted))  # type: ignore[arg-type]
+            numbers = list(dict.fromkeys(_id_of(builder.catalog, item) for item in wanted))  # type: ignore[arg-type]
             builder.remove(numbers)
             return len(numbers)
 
@@ -320,16 +321,20 @@ class Index:
     ) -> Iterator[Builder]:
         if not commit_seconds >= 0:
             raise InvalidInputError(f"commit_seconds must not be negative, got {commit_seconds}")
-        with self._lock, writer_lock(self._catalog.folder):
-            yield Builder(self._catalog, self._measure, threads, progress, commit_seconds)
+        # A connection of its own: searches in other threads go on meanwhile.
+        folder = self._catalog.folder
+        with writer_lock(folder), contextlib.closing(Catalog(folder)) as catalog:
+            yield Builder(catalog, self._measure, threads, progress, commit_seconds)
 
-    def _candidates(self, given: PathLike | Iterable[PathLike]) -> Iterator[bytes]:
+    def _candidates(
+        self, catalog: Catalog, given: PathLike | Iterable[PathLike]
+    ) -> Iterator[bytes]:
         if isinstance(given, (str, bytes, os.PathLike)):
             path = _absolute_bytes(given)
             if os.path.isdir(path):
+                with catalog.transaction(write=True):
+                    catalog.add_folder(path)
                 yield from self._walk(path, None)
-                with self._catalog.transaction(write=True):
-                    self._catalog.add_folder(path)
             elif os.path.lexists(path):
                 yield path
             else:
@@ -357,7 +362,7 @@ class Index:
         return folders.find_images(folder, exclude=own, on_error=note)
 
     def _recorded(
-        self, roots: list[bytes], seen: set[bytes], unreadable: list[bytes]
+        self, catalog: Catalog, roots: list[bytes], seen: set[bytes], unreadable: list[bytes]
     ) -> Iterator[bytes]:
         """All that `refresh` looks at, each path once."""
         for root in roots:
@@ -365,23 +370,12 @@ class Index:
                 if path not in seen:
                     seen.add(path)
                     yield path
-        known = [self._catalog.absolute(record.path) for record in self._catalog.images()]
-        skipped = [path for path, _ in self._catalog.skipped()]
+        known = [catalog.absolute(record.path) for record in catalog.images()]
+        skipped = [path for path, _ in catalog.skipped()]
         for path in known + skipped:
             if path not in seen and os.path.lexists(path):
                 seen.add(path)
                 yield path
-
-    def _id_of(self, item: int | PathLike) -> int:
-        if isinstance(item, (str, bytes, os.PathLike)):
-            record = self._catalog.image(_absolute_bytes(item))
-            if record is None:
-                raise InvalidInputError(f"{os.fsdecode(os.fspath(item))!r} is not in the index")
-            return record.id
-        number = _validate.as_count("id", item)
-        if self._catalog.image_of(number) is None:
-            raise InvalidInputError(f"image {number} is not in the index")
-        return number
 
     # ---- searching -----------------------------------------------------------------------------
 
@@ -409,9 +403,8 @@ class Index:
         """
         number = _validate.as_count("k", k)
         query = describe(self._measure, image)
-        with self._lock:
-            values, ids = self._current().nearest(query, number, _threads.resolve(threads))
-            return as_matches(self._catalog, values, ids)
+        workers = _threads.resolve(threads)
+        return self._matches(lambda snapshot: snapshot.nearest(query, number, workers))
 
     def range_search(
         self, image: ImageLike, radius: float, *, threads: int | None = None
@@ -439,11 +432,12 @@ class Index:
             raise InvalidInputError("radius is NaN")
         higher = self._measure.higher_is_better
         query = describe(self._measure, image)
-        with self._lock:
-            values, ids = self._current().within(
-                query, lambda v: v >= limit if higher else v <= limit, _threads.resolve(threads)
+        workers = _threads.resolve(threads)
+        return self._matches(
+            lambda snapshot: snapshot.within(
+                query, lambda v: v >= limit if higher else v <= limit, workers
             )
-            return as_matches(self._catalog, values, ids)
+        )
 
     def describe(self, image: ImageLike | Image) -> NDArray[Any]:
         """Describe any image as this index would, without adding it."""
@@ -457,32 +451,46 @@ class Index:
         InvalidInputError
             An id is not in the index.
         """
-        with self._lock, self._catalog.transaction(write=False):
-            segments = {segment.record.id: segment for segment in self._current().segments}
+        with self._lock:
+            snapshot = self._current()
+            with self._catalog.transaction(write=False):
+                records = [(number, self._catalog.image_of(int(number))) for number in ids]
+            if snapshot.version != self._catalog.version():  # rows may have moved meanwhile
+                snapshot = self._current()
+            segments = {segment.record.id: segment for segment in snapshot.segments}
             found = []
-            for number in ids:
-                record = self._catalog.image_of(int(number))
-                if record is None:
+            for number, record in records:
+                if record is None or record.segment not in segments:
                     raise InvalidInputError(f"image {number} is not in the index")
                 path = os.fsdecode(self._catalog.absolute(record.path))
                 row = segments[record.segment].rows[record.row]
                 found.append(IndexedImage(record.id, path, record.width, record.height, row))
             return found
 
+    def _matches(self, find: Callable[[Snapshot], tuple[Any, Any]]) -> Matches:
+        """Search the newest commit, and again if another one removes what was found."""
+        with self._lock:
+            while True:
+                snapshot = self._current()
+                values, ids = find(snapshot)
+                try:
+                    return as_matches(self._catalog, values, ids)
+                except IndexCorruptError:
+                    if snapshot.version == self._catalog.version():
+                        raise
+
     def _current(self) -> Snapshot:
         """Return the newest commit; a writer may merge segments away while they are opened."""
-        snapshot = self._snapshot
-        if snapshot is not None and snapshot.version == self._catalog.version():
-            return snapshot
-        for attempt in range(4):
+        while True:
             version = self._catalog.version()
-            try:
-                self._snapshot = Snapshot(self._catalog, self._measure)
-                return self._snapshot
-            except IndexCorruptError:
-                if attempt == 3 or self._catalog.version() == version:
-                    raise
-        raise AssertionError("unreachable")
+            if self._snapshot is None or self._snapshot.version != version:
+                try:
+                    self._snapshot = Snapshot(self._catalog, self._measure)
+                except IndexCorruptError:
+                    if self._catalog.version() == version:
+                        raise
+                    continue
+            return self._snapshot
 
     # ---- looking after it ----------------------------------------------------------------------
 
@@ -563,6 +571,18 @@ def _absolute_bytes(path: PathLike) -> bytes:
         return os.path.abspath(os.fsencode(path))
     except TypeError as error:
         raise InvalidTypeError(f"expected a path, got {path!r}") from error
+
+
+def _id_of(catalog: Catalog, item: int | PathLike) -> int:
+    if isinstance(item, (str, bytes, os.PathLike)):
+        record = catalog.image(_absolute_bytes(item))
+        if record is None:
+            raise InvalidInputError(f"{os.fsdecode(os.fspath(item))!r} is not in the index")
+        return record.id
+    number = _validate.as_count("id", item)
+    if catalog.image_of(number) is None:
+        raise InvalidInputError(f"image {number} is not in the index")
+    return number
 
 
 def _check_same(catalog: Catalog, measure: str | None, options: dict[str, Any]) -> None:

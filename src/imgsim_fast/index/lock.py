@@ -18,10 +18,11 @@ def writer_lock(folder: str) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
     try:
         if not _acquire(descriptor):
-            owner = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "unknown"
+            owner = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "unknown"
             raise IndexLockedError(f"another process is writing to {folder!r}: {owner}")
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
     finally:
         os.close(descriptor)  # and with it the lock
@@ -38,6 +39,8 @@ if (
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
         return True
 else:
     import fcntl
