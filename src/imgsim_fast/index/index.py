@@ -25,7 +25,8 @@ from imgsim_fast.index.build import AddReport, Builder, Progress
 from imgsim_fast.index.catalog import Catalog
 from imgsim_fast.index.lock import writer_lock
 from imgsim_fast.index.search import Matches, Snapshot, as_matches
-from imgsim_fast.index.segments import open_segment, orphans, sync_folder
+from imgsim_fast.index.segments import sync_folder
+from imgsim_fast.index.verify import problems_of
 from imgsim_fast.measures import ImageLike, describe, get_measure
 
 if TYPE_CHECKING:
@@ -512,54 +513,7 @@ class Index:
     def verify(self) -> list[str]:
         """Check every byte and every cross-reference; return what is wrong, nothing when sound."""
         with self._lock, self._catalog.transaction(write=False):
-            catalog = self._catalog
-            problems = [f"{catalogs.FILE}: {text}" for text in catalog.integrity()]
-            records = catalog.segments()
-            ids = {}
-            for record in records:
-                try:
-                    segment = open_segment(
-                        catalog.folder, record, self._measure.row_dtype, self._measure.row_length
-                    )
-                except (IndexCorruptError, OSError) as error:
-                    problems.append(str(error))
-                    continue
-                if (np.diff(segment.ids) <= 0).any():
-                    problems.append(f"{record.name}: ids do not ascend")
-                empty = np.flatnonzero(~segment.rows.any(axis=1))
-                if empty.size:
-                    problems.append(f"{record.name}: row {empty[0]} is empty")
-                ids[record.id] = segment.ids
-            problems += self._check_references(ids, {r.id: r.rows for r in records})
-            if records or not problems:
-                names = {record.name for record in records}
-                problems += [
-                    f"{entry}: a file that the catalogue does not name (the next writer removes it)"
-                    for entry in orphans(catalog.folder, names)
-                ]
-            return problems
-
-    def _check_references(self, ids: dict[int, Any], rows: dict[int, int]) -> list[str]:
-        """Every row belongs to exactly one image or is dead."""
-        problems = []
-        dead = set(self._catalog.dead_rows())
-        used: set[tuple[int, int]] = set()
-        for image in self._catalog.images():
-            at = (image.segment, image.row)
-            name = os.fsdecode(image.path)
-            if at in used:
-                problems.append(f"image {image.id} ({name!r}) shares row {at} with another")
-            if at in dead:
-                problems.append(f"image {image.id} ({name!r}) uses the dead row {at}")
-            used.add(at)
-            if image.segment not in rows or not 0 <= image.row < rows[image.segment]:
-                problems.append(f"image {image.id} ({name!r}) points to no row: {at}")
-            elif image.segment in ids and ids[image.segment][image.row] != image.id:
-                problems.append(f"image {image.id} ({name!r}) points to the row of another: {at}")
-        total = sum(rows.values())
-        if total != len(used) + len(dead):
-            problems.append(f"{total} rows for {len(used)} images and {len(dead)} dead rows")
-        return problems
+            return problems_of(self._catalog, self._measure)
 
 
 def _absolute(path: PathLike) -> str:

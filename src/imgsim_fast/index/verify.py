@@ -1,0 +1,70 @@
+"""Checking an index: every byte of every segment, and every cross-reference of the catalogue."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsim_fast.errors import IndexCorruptError
+from imgsim_fast.index.catalog import FILE, Catalog
+from imgsim_fast.index.segments import Segment, open_segment, orphans
+from imgsim_fast.measures.base import Measure
+
+
+def problems_of(catalog: Catalog, measure: Measure) -> list[str]:
+    """Return what is wrong with an index, one line each; runs inside a read transaction."""
+    problems = [f"{FILE}: {text}" for text in catalog.integrity()]
+    records = catalog.segments()
+    ids: dict[int, NDArray[np.int64]] = {}
+    for record in records:
+        try:
+            segment = open_segment(catalog.folder, record, measure.row_dtype, measure.row_length)
+        except (IndexCorruptError, OSError) as error:
+            problems.append(str(error))
+        else:
+            problems += _within(segment)
+            ids[record.id] = segment.ids
+    problems += _references(catalog, ids, {record.id: record.rows for record in records})
+    problems += [
+        f"{entry}: a file that the catalogue does not name (the next writer removes it)"
+        for entry in orphans(catalog.folder, {record.name for record in records})
+    ]
+    return problems
+
+
+def _within(segment: Segment) -> list[str]:
+    """Look at one segment by itself."""
+    problems = []
+    if (np.diff(segment.ids) <= 0).any():
+        problems.append(f"{segment.record.name}: ids do not ascend")
+    empty = np.flatnonzero(~segment.rows.any(axis=1))
+    if empty.size:
+        problems.append(f"{segment.record.name}: row {empty[0]} is empty")
+    return problems
+
+
+def _references(
+    catalog: Catalog, ids: dict[int, NDArray[np.int64]], rows: dict[int, int]
+) -> list[str]:
+    """Every row belongs to exactly one image or is dead."""
+    problems = []
+    dead = set(catalog.dead_rows())
+    used: set[tuple[int, int]] = set()
+    for image in catalog.images():
+        at = (image.segment, image.row)
+        name = f"image {image.id} ({os.fsdecode(image.path)!r})"
+        if at in used:
+            problems.append(f"{name} shares row {at} with another")
+        if at in dead:
+            problems.append(f"{name} uses the dead row {at}")
+        used.add(at)
+        if image.segment not in rows or not 0 <= image.row < rows[image.segment]:
+            problems.append(f"{name} points to no row: {at}")
+        elif image.segment in ids and ids[image.segment][image.row] != image.id:
+            problems.append(f"{name} points to the row of another: {at}")
+    total = sum(rows.values())
+    if total != len(used) + len(dead):
+        problems.append(f"{total} rows for {len(used)} images and {len(dead)} dead rows")
+    return problems
