@@ -10,9 +10,13 @@
 namespace imgsim {
 namespace {
 
-// Rows whose running sums fill about half a second-level cache.
-std::size_t rows_per_block(std::size_t bins) {
-  return std::clamp<std::size_t>(65536 / bins, 8, 4096);
+constexpr double kNanosecondsPerPiece = 2e6;  // a cancel is noticed after at most a few pieces
+
+// Rows whose running sums fill about half a second-level cache, fewer where each is long work.
+std::size_t rows_per_block(std::size_t bins, double nanoseconds_per_row) {
+  const auto fitting = static_cast<double>(std::clamp<std::size_t>(65536 / bins, 8, 4096));
+  return static_cast<std::size_t>(
+      std::clamp(kNanosecondsPerPiece / nanoseconds_per_row, 1.0, fitting));
 }
 
 // Distances looked at together: once k are found, few get in.
@@ -95,31 +99,26 @@ class Scan {
   std::vector<double> distances_;
 };
 
-}  // namespace
-
-KnnResult knn(const Wasserstein1d& metric, const MassMatrix& queries, const MassMatrix& database,
-              const std::uint8_t* skip, std::size_t k, std::size_t threads, const Cancel& cancel,
-              double* distances, std::int64_t* indices) {
-  KnnResult result;
-  CdfMatrix query_sums;
-  result.bad_query = query_sums.assign(queries, 0, queries.rows);
-  if (result.bad_query != kNoBadRow || database.rows == 0 || queries.rows == 0) return result;
-
-  const std::size_t block = rows_per_block(database.cols);
-  const double per_row = static_cast<double>(queries.rows) * metric.nanoseconds_per_pair() +
+// The queries [first, first + sums.rows()) against the whole database.
+void scan_database(const Wasserstein1d& metric, const CdfMatrix& sums, const MassMatrix& database,
+                   const std::uint8_t* skip, std::size_t k, std::size_t threads,
+                   const Cancel& cancel, KnnResult& result, double* distances,
+                   std::int64_t* indices) {
+  const double per_row = static_cast<double>(sums.rows()) * metric.nanoseconds_per_pair() +
                          static_cast<double>(database.cols);
-  threads = useful_threads(threads, per_row * static_cast<double>(database.rows));
-  std::vector<TopK> best(queries.rows, TopK(k));
-  std::mutex merging;
+  const std::size_t block = rows_per_block(database.cols, per_row);
   const std::size_t pieces = (database.rows + block - 1) / block;
+  const auto grain = static_cast<std::size_t>(
+      std::clamp(kNanosecondsPerPiece / (per_row * static_cast<double>(block)), 1.0,
+                 static_cast<double>(pieces)));
+  threads = useful_threads(threads, per_row * static_cast<double>(database.rows));
+  std::vector<TopK> best(sums.rows(), TopK(k));
+  std::mutex merging;
   // Each range has its own lists, merged at its end: what is merged when does not matter, because
   // the order by (distance, index) is total.
-  const double per_block = per_row * static_cast<double>(block);
-  const auto grain =
-      static_cast<std::size_t>(std::clamp(2e6 / per_block, 1.0, static_cast<double>(pieces)));
   result.cancelled =
       !parallel_for(pieces, grain, threads, cancel, [&](std::size_t first, std::size_t last) {
-        Scan scan(metric, query_sums, database, skip, k);
+        Scan scan(metric, sums, database, skip, k);
         std::size_t bad = kNoBadRow;
         for (std::size_t piece = first; piece < last && bad == kNoBadRow; ++piece)
           bad = scan.block(piece * block, std::min((piece + 1) * block, database.rows));
@@ -127,14 +126,33 @@ KnnResult knn(const Wasserstein1d& metric, const MassMatrix& queries, const Mass
         if (bad != kNoBadRow) result.bad_row = std::min(result.bad_row, bad);
         for (std::size_t q = 0; q < best.size(); ++q) best[q].merge(scan.best()[q]);
       });
-  if (result.cancelled || result.bad_row != kNoBadRow) return result;
-
+  if (result.cancelled || result.bad_row != kNoBadRow) return;
   for (std::size_t q = 0; q < best.size(); ++q) {
     const std::vector<Neighbor> sorted = best[q].take_sorted();
     for (std::size_t i = 0; i < sorted.size(); ++i) {
       distances[q * k + i] = sorted[i].distance;
       indices[q * k + i] = sorted[i].index;
     }
+  }
+}
+
+}  // namespace
+
+KnnResult knn(const Wasserstein1d& metric, const MassMatrix& queries, const MassMatrix& database,
+              const std::uint8_t* skip, std::size_t k, std::size_t threads, const Cancel& cancel,
+              double* distances, std::int64_t* indices) {
+  KnnResult result;
+  // So many queries at a time that one database row is a short piece of work.
+  const std::size_t tile = static_cast<std::size_t>(
+      std::max(1.0, kNanosecondsPerPiece / 2 / metric.nanoseconds_per_pair()));
+  CdfMatrix sums;
+  for (std::size_t first = 0; first < queries.rows; first += tile) {
+    result.bad_query = sums.assign(queries, first, std::min(first + tile, queries.rows));
+    if (result.bad_query != kNoBadRow) return result;
+    if (database.rows == 0) continue;
+    scan_database(metric, sums, database, skip, k, threads, cancel, result, distances + first * k,
+                  indices + first * k);
+    if (result.cancelled || result.bad_row != kNoBadRow) return result;
   }
   return result;
 }

@@ -78,20 +78,25 @@ std::size_t CdfMatrix::assign(const MassMatrix& masses, std::size_t begin, std::
   return kNoBadRow;
 }
 
+// The scale comes from the total, so that rows of equal totals keep them equal.
 bool CdfMatrix::rescale(const MassMatrix& masses, std::size_t source, std::size_t row) {
   if (masses.type == MassMatrix::Type::u32) return false;  // its total is 0
   const double* mass = static_cast<const double*>(masses.data) + source * masses.stride;
-  double largest = 0.0;
-  for (std::size_t j = 0; j < cols_; ++j) {
-    if (!std::isfinite(mass[j])) return false;
-    largest = std::max(largest, mass[j]);
+  if (!std::all_of(mass, mass + cols_, [](double m) { return std::isfinite(m); })) return false;
+  constexpr int kHeadroom = 64;  // a sum of fewer than 2^64 doubles does not overflow
+  double total = totals_[row];
+  int shift = 0;
+  if (std::isinf(total)) {
+    total = 0.0;
+    for (std::size_t j = 0; j < cols_; ++j) total += std::ldexp(mass[j], -kHeadroom);
+    shift = kHeadroom;
   }
-  if (largest == 0.0) return false;
-  // In two steps: the factor itself may not be a double.
+  if (!(total > 0.0)) return false;
   int exponent;
-  std::frexp(largest, &exponent);
+  std::frexp(total, &exponent);
+  exponent += shift;
   std::vector<double> scaled(cols_);
-  for (std::size_t j = 0; j < cols_; ++j)
+  for (std::size_t j = 0; j < cols_; ++j)  // in two steps: the factor itself may not be a double
     scaled[j] = std::ldexp(std::ldexp(mass[j], -exponent / 2), -(exponent - exponent / 2));
   kernels().cumulate_f64(scaled.data(), cols_, 1, cols_, sums_.get() + row * stride_, stride_,
                          totals_.data() + row);
@@ -139,17 +144,19 @@ double Wasserstein1d::on_line(const double* a, double fa, const double* b, doubl
     return positions_.empty() ? std::fabs(static_cast<double>(i) - static_cast<double>(j))
                               : std::fabs(positions_[i] - positions_[j]);
   };
-  if (std::isinf(p_)) {
+  const auto largest_displacement = [&] {
     double largest = 0.0;
     couple_quantiles(a, bins_, fa, b, bins_, fb, [&](std::size_t i, std::size_t j, double) {
       largest = std::max(largest, displacement(i, j));
     });
     return largest;
-  }
-  // Orders whose powers could leave the range of a double are taken of displacements below 1.
+  };
+  if (std::isinf(p_)) return largest_displacement();
+  // Orders whose powers could leave the range of a double are taken of displacements up to 1.
   const double span = displacement(0, bins_ - 1);
   const bool safe = span <= 1.0 ? p_ <= 3.0 : p_ * std::log2(span) < 50.0;
-  const double unit = safe || span == 0.0 ? 1.0 : span;
+  const double unit = safe ? 1.0 : largest_displacement();
+  if (unit == 0.0) return 0.0;
   const Power power(p_);
   double cost = 0.0;
   couple_quantiles(a, bins_, fa, b, bins_, fb, [&](std::size_t i, std::size_t j, double mass) {
@@ -169,7 +176,8 @@ double Wasserstein1d::on_circle(const double* a, double fa, const double* b, dou
     levels[j] = {a[j] * fa - b[j] * fb, widths_[j]};
     half += widths_[j] / 2;
   }
-  std::sort(levels.begin(), levels.end(),
+  std::vector<Level> sorted = levels;
+  std::sort(sorted.begin(), sorted.end(),
             [](const Level& x, const Level& y) { return x.difference < y.difference; });
   const auto area_at = [&](double t) {
     double sum = 0.0;
@@ -180,9 +188,9 @@ double Wasserstein1d::on_circle(const double* a, double fa, const double* b, dou
   // which distribution came first, also where rounding decides between two equal medians.
   double below = 0.0, above = 0.0;
   std::size_t low = 0, high = bins_ - 1;
-  while (low + 1 < bins_ && (below += levels[low].width) < half) ++low;
-  while (high > 0 && (above += levels[high].width) < half) --high;
-  return std::min(area_at(levels[low].difference), area_at(levels[high].difference)) / den;
+  while (low + 1 < bins_ && (below += sorted[low].width) < half) ++low;
+  while (high > 0 && (above += sorted[high].width) < half) --high;
+  return std::min(area_at(sorted[low].difference), area_at(sorted[high].difference)) / den;
 }
 
 double Wasserstein1d::between(const CdfMatrix& a, std::size_t i, const CdfMatrix& b,

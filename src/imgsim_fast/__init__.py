@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from imgsim_fast import compat, errors
 from imgsim_fast.histogram import histogram, histograms
 from imgsim_fast.knn import Neighbors, knn
+from imgsim_fast.measures import compare, measures
 from imgsim_fast.wasserstein import cdf_vectors, cdist, pdist, wasserstein_1d
 
 if TYPE_CHECKING:
     from imgsim_fast.images import decode
     from imgsim_fast.index import AddReport, Index, Matches
-    from imgsim_fast.measures import compare, measures
 
 __version__ = "0.1.0"
 
@@ -51,9 +51,7 @@ _LAZY = {
     "AddReport": "imgsim_fast.index",
     "Index": "imgsim_fast.index",
     "Matches": "imgsim_fast.index",
-    "compare": "imgsim_fast.measures",
     "decode": "imgsim_fast.images",
-    "measures": "imgsim_fast.measures",
 }
 
 

@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from imgsim_fast.errors import ImageDecodeError, ImageTooLargeError
+from imgsim_fast.errors import ImageDecodeError, ImageTooLargeError, InvalidInputError
 
 if TYPE_CHECKING:
     from types import ModuleType, TracebackType
@@ -124,13 +124,17 @@ def decode_error(error: Exception, form: str, max_pixels: int) -> ImageDecodeErr
 
 @contextlib.contextmanager
 def named(source: object) -> Iterator[None]:
-    """Put the path in front of the reason, where the source of an image is one."""
+    """Put the path in front of what is wrong, where the source of an image is one."""
     try:
         yield
     except ImageDecodeError as error:
         if not isinstance(source, (str, os.PathLike)):
             raise
         raise type(error)(error.reason, os.fspath(source)) from error
+    except InvalidInputError as error:
+        if not isinstance(source, (str, os.PathLike)):
+            raise
+        raise InvalidInputError(f"{os.fspath(source)!r}: {error}") from error
 
 
 def one_line(error: BaseException) -> str:

@@ -69,7 +69,7 @@ def as_masses(name: str, value: ArrayLike) -> NDArray[np.float64]:
         raise InvalidInputError(f"{name} has no bins: its shape is {array.shape}")
     if array.dtype.kind in "iu":
         _check_whole(name, array)
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return np.require(array, np.float64, ["C", "A"])
 
 
 def as_mass_rows(name: str, value: ArrayLike) -> NDArray[np.float64]:
@@ -121,7 +121,7 @@ def as_positions(positions: ArrayLike | None, bins: int) -> NDArray[np.float64] 
         )
     if array.dtype.kind in "iu":
         _check_whole("positions", array)
-    array = np.ascontiguousarray(array, dtype=np.float64)
+    array = np.require(array, np.float64, ["C", "A"])
     if not np.isfinite(array).all():
         at = int(np.flatnonzero(~np.isfinite(array))[0])
         raise InvalidInputError(f"positions[{at}] is {array[at]}: positions must be finite")
@@ -159,10 +159,13 @@ def as_metric(
     if period and order != 1:
         raise InvalidInputError(f"circular distances are for p=1 only, got p={p}")
     if places is not None and bins > 1 and not period:
-        # Equal steps, as of numpy.arange: the same sum without weights, exact for whole masses.
-        steps = np.diff(places)
-        if steps[0] > 0 and (steps == steps[0]).all() and abs(places).max() <= _EXACT:
-            places, spacing = None, float(steps[0])
+        # Equal steps of a power of two, as of numpy.arange: the same sum without weights. The final
+        # multiplication is exact, so the result is still rounded once.
+        with np.errstate(over="ignore"):
+            steps = np.diff(places)
+        step = float(steps[0])
+        if 0 < step < math.inf and math.frexp(step)[0] == 0.5 and (steps == step).all():
+            places, spacing = None, step
     return _core.Metric(bins, places, spacing, order, period)
 
 

@@ -152,7 +152,7 @@ def _joint(
         raise InvalidInputError(f"image must have 1 to 4 channels, got {channels}")
     selected = _validate.as_mask(mask, pixels.shape[:2])
     numbers = [bins] * channels if np.ndim(bins) == 0 else list(bins)  # type: ignore[arg-type]
-    ranges = [range] * channels if np.ndim(range[0]) == 0 else list(range)
+    ranges = _ranges(range, channels)
     for name, given in (("bins", numbers), ("range", ranges)):
         if len(given) != channels:
             raise InvalidInputError(
@@ -176,32 +176,53 @@ def _joint(
     return result
 
 
+def _ranges(range: object, channels: int) -> list[Any]:
+    """Return one range per channel from a pair for all or from a sequence of pairs."""
+    try:
+        listed = list(range)  # type: ignore[call-overload]
+    except TypeError as error:
+        raise InvalidTypeError(f"range must be two numbers or pairs, got {range!r}") from error
+    if not listed:
+        raise InvalidTypeError(f"range must be two numbers or pairs, got {range!r}")
+    return [range] * channels if np.ndim(listed[0]) == 0 else listed
+
+
 def make_axis(bins: object, range: object, single: bool = False) -> _core.Axis:
     """Return the equal bins that NumPy would make; `single` for its float32 edges."""
     try:
         return _cached_axis(bins, *range, single)  # type: ignore[misc]
     except TypeError:
-        pass  # unhashable or not a pair: the checks below say what is wrong
+        pass  # unhashable, not a pair, or not numbers: the checks below say what is wrong
     number = _validate.as_count("bins", bins)  # type: ignore[arg-type]
+    return _cached_axis(number, *_as_range(range), single)
+
+
+def _as_range(range: Any) -> Range:
     try:
-        first, last = (float(edge) for edge in range)  # type: ignore[attr-defined]
+        first, last = (float(edge) for edge in range)
     except (TypeError, ValueError) as error:
         raise InvalidTypeError(f"range must be two numbers, got {range!r}") from error
-    return _cached_axis(number, first, last, single)
+    return first, last
 
 
 @lru_cache(maxsize=256, typed=True)
-def _cached_axis(bins: int, first: float, last: float, single: bool) -> _core.Axis:
+def _cached_axis(bins: int, first: Any, last: Any, single: bool) -> _core.Axis:
     number = _validate.as_count("bins", bins)
     if number > _MAX_BINS:
         raise MemoryError(f"bins is {number}: their counts take {8 * number} bytes")
-    first, last = float(first), float(last)
+    first, last = _as_range((first, last))
     if not (math.isfinite(first) and math.isfinite(last)):
         raise InvalidInputError(f"range must be finite, got {(first, last)}")
     if first > last:
         raise InvalidInputError(f"range must not decrease, got {(first, last)}")
     if first == last:  # NumPy's rule
         first, last = first - 0.5, last + 0.5
+    if math.isinf(last - first):
+        raise InvalidInputError(f"range {(first, last)} is wider than float64 can hold")
     # As numpy.histogram: the edges of float32 pixels are float32.
     edges = np.linspace(first, last, number + 1, dtype=np.float32 if single else np.float64)
+    if not (np.diff(edges) > 0).all():
+        raise InvalidInputError(
+            f"bins is {number}: too many for the range {(first, last)} in {edges.dtype}"
+        )
     return _core.Axis(first, last, edges.astype(np.float64), single)

@@ -68,7 +68,7 @@ def knn(
     array([1, 2])
     """
     if positions is None and circular is False and p == 1 and metric == "wasserstein":
-        quick = _quick(queries, database, k)
+        quick = _quick(queries, database, k, threads)
         if quick is not None:
             return quick
     check_metric(metric)
@@ -100,9 +100,13 @@ def knn(
     return Neighbors(distances.reshape(shape), indices.reshape(shape))
 
 
-def _quick(queries: ArrayLike, database: ArrayLike, k: int) -> Neighbors | None:
+def _quick(
+    queries: ArrayLike, database: ArrayLike, k: int, threads: int | None
+) -> Neighbors | None:
     """One plain query against few plain rows, without the checks that it cannot fail."""
-    if type(k) is not int or k < 1:
+    if type(k) is not int or not 0 < k < 2**31:
+        return None
+    if threads is not None and (type(threads) is not int or threads < 1):
         return None
     try:
         found = _core.knn_plain(queries, database, k)

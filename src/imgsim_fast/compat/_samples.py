@@ -24,7 +24,7 @@ def as_sample(name: str, values: ArrayLike) -> Floats:
         raise InvalidInputError(
             f"{name} must be a vector of at least one value, got shape {array.shape}"
         )
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return np.require(array, np.float64, ["C", "A"])
 
 
 def as_weights(name: str, weights: ArrayLike, size: int) -> Floats:
@@ -39,7 +39,8 @@ def as_weights(name: str, weights: ArrayLike, size: int) -> Floats:
         raise InvalidInputError(
             f"{name}[{bad[0]}] is {array[bad[0]]}: weights must be finite and not negative"
         )
-    total = array.sum()
+    with np.errstate(over="ignore"):
+        total = array.sum()
     if not 0 < total < np.inf:
         raise InvalidInputError(f"the total of {name} must be above 0 and finite, got {total}")
     return array

@@ -20,6 +20,7 @@ from imgsim_fast.index.segments import SegmentRecord
 
 FORMAT = 1
 FILE = "catalog.sqlite"
+UNFINISHED = f"{FILE}.new"
 _APPLICATION_ID = 0x696D6773  # "imgs"
 
 _SCHEMA = """
@@ -99,9 +100,15 @@ class Catalog:
     def create(
         folder: str, measure: str, options: Mapping[str, Any], decoder: Mapping[str, Any]
     ) -> None:
-        """Write a new, empty catalogue; it appears in the folder complete or not at all."""
+        """Write a new, empty catalogue; it appears in the folder complete or not at all.
+
+        The caller holds the writer lock, so what an interrupted creation left can go.
+        """
         file = os.path.join(folder, FILE)
-        temporary = f"{file}.new-{os.getpid()}"
+        temporary = os.path.join(folder, UNFINISHED)
+        for left in (temporary, f"{temporary}-journal"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(left)
         db = sqlite3.connect(temporary, isolation_level=None)
         try:
             db.executescript(f"BEGIN; {_SCHEMA}")

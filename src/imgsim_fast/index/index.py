@@ -131,12 +131,9 @@ class Index:
         kind = get_measure(measure, **options)
         folder = _absolute(path)
         os.makedirs(folder, exist_ok=True)
-        left = [
-            n for n in os.listdir(folder) if not n.startswith((f"{catalogs.FILE}.new-", "lock"))
-        ]
-        if left:
-            raise FileExistsError(f"{folder!r} exists and is not empty: it holds {left[0]!r}")
+        _check_vacant(folder)  # before the lock file is made in somebody's folder
         with writer_lock(folder):
+            _check_vacant(folder)  # another process may have been faster
             Catalog.create(folder, kind.name, kind.options, images.DECODER)
             sync_folder(folder)
         return cls.open(folder)
@@ -525,6 +522,13 @@ def _absolute_bytes(path: PathLike) -> bytes:
         return os.path.abspath(os.fsencode(path))
     except TypeError as error:
         raise InvalidTypeError(f"expected a path, got {path!r}") from error
+
+
+def _check_vacant(folder: str) -> None:
+    """Raise if a folder holds anything but what an interrupted creation leaves."""
+    for name in os.listdir(folder):
+        if name != "lock" and not name.startswith(catalogs.UNFINISHED):
+            raise FileExistsError(f"{folder!r} exists and is not empty: it holds {name!r}")
 
 
 def _id_of(catalog: Catalog, item: int | PathLike) -> int:

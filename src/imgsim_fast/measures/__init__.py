@@ -24,7 +24,12 @@ _MEASURES: dict[str, type[Wasserstein]] = {Wasserstein.name: Wasserstein}
 
 
 def measures() -> dict[str, str]:
-    """Names of the measures, each with one line of help.
+    """Name the measures.
+
+    Returns
+    -------
+    dict of str to str
+        Each name with one line of help.
 
     Examples
     --------

@@ -1,0 +1,52 @@
+"""The examples in docstrings run and show what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+
+import imgsim_fast
+
+MODULES = sorted(
+    found.name
+    for found in pkgutil.walk_packages(imgsim_fast.__path__, "imgsim_fast.")
+    if not found.name.endswith(("._core", ".__main__"))
+)
+
+# Functions whose documentation must show an example.
+SHOWN = (
+    "imgsim_fast.histogram.histogram",
+    "imgsim_fast.wasserstein.wasserstein_1d",
+    "imgsim_fast.wasserstein.cdf_vectors",
+    "imgsim_fast.knn.knn",
+    "imgsim_fast.compat.scipy.wasserstein_distance",
+    "imgsim_fast.compat.pot.wasserstein_1d",
+    "imgsim_fast.compat.pot.emd2_1d",
+)
+
+
+def examples_of(name):
+    return doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name), name)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner(
+        optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, verbose=False
+    )
+    report = []
+    with np.printoptions(legacy=False):
+        for test in examples_of(name):
+            runner.run(test, out=report.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_public_functions_show_an_example(name):
+    shown = {test.name: len(test.examples) for test in examples_of(name.rpartition(".")[0])}
+    assert shown[name] > 0

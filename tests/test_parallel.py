@@ -1,0 +1,205 @@
+"""Threads, fork, Ctrl-C and the environment variable."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import imgsim_fast as isf
+from imgsim_fast.errors import InvalidInputError
+
+# ---- fork ------------------------------------------------------------------------------------
+
+FORK = """
+import os, sys, time
+import numpy as np
+import imgsim_fast as isf
+
+A = np.random.default_rng(0).random((600, 64))
+before = isf.cdist(A, A, threads=4).tobytes()
+found = isf.knn(A[0], A, 5, threads=4)
+child = os.fork()
+if child == 0:
+    same = isf.cdist(A, A, threads=4).tobytes() == before
+    same &= isf.knn(A[0], A, 5, threads=4).indices.tolist() == found.indices.tolist()
+    same &= isf.histograms([np.zeros((2000, 2000), np.uint8)] * 4, threads=4)[3, 0] == 4000000
+    os._exit(0 if same else 7)
+deadline = time.monotonic() + 10
+while time.monotonic() < deadline:
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        assert isf.cdist(A, A, threads=4).tobytes() == before
+        sys.exit(os.waitstatus_to_exitcode(status))
+    time.sleep(0.01)
+os.kill(child, 9)
+sys.exit("the child hangs")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_computes():
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+
+
+# ---- Python threads --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own_threads", [1, 3])
+def test_python_threads_get_the_same_bits(own_threads):
+    rng = np.random.default_rng(0)
+    A = rng.random((400, 33))
+    images = [rng.integers(0, 256, (500, 600), dtype=np.uint8) for _ in range(4)]
+    floats = rng.normal(128, 60, (300, 301))
+
+    def work():
+        return b"".join(
+            np.ascontiguousarray(part).tobytes()
+            for part in (
+                isf.cdist(A, A, threads=own_threads),
+                isf.pdist(A[:150], circular=True, threads=own_threads),
+                isf.cdist(A[:100], A[:100], p=2, threads=own_threads),
+                *isf.knn(A[:5], A, 9, threads=own_threads),
+                *isf.knn(A[0], A, 9),
+                isf.histograms(images, threads=own_threads),
+                isf.histogram(images[0]),
+                isf.histogram(images[0].reshape(-1, 10), 10),
+                isf.histogram(floats, 77),
+                isf.histogram(floats.T, 77),
+                isf.wasserstein_1d(A, A[::-1]),
+            )
+        )
+
+    want = work()
+    answers = [None] * 8
+    start = threading.Barrier(8)
+
+    def member(i):
+        start.wait()
+        answers[i] = [work() for _ in range(3)]
+
+    crew = [threading.Thread(target=member, args=(i,)) for i in range(8)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    assert answers == [[want] * 3] * 8
+
+
+def test_the_gil_is_released():
+    """Another Python thread goes on while a long call computes."""
+    A = np.random.default_rng(0).random((250, 256))
+    ticks = []
+    stop = threading.Event()
+
+    def tick():
+        while not stop.is_set():
+            ticks.append(time.monotonic())
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        begin = time.monotonic()
+        isf.cdist(A, A, circular=True, threads=1)
+        end = time.monotonic()
+    finally:
+        stop.set()
+        thread.join()
+    inside = sum(begin < moment < end for moment in ticks)
+    assert end - begin > 0.1, "the call is too short to tell"
+    assert inside > (end - begin) / 0.1
+
+
+# ---- Ctrl-C ----------------------------------------------------------------------------------
+
+LONG_CALLS = {
+    "cdist": "isf.cdist(A, A, circular=True, threads=2)",
+    "cdist on one thread": "isf.cdist(A, A, circular=True, threads=1)",
+    "pdist": "isf.pdist(A, p=2.5, threads=2)",
+    "pairs": "isf.wasserstein_1d(A[:, None], A, circular=True)",
+    "knn": "isf.knn(A, A, 10, p=2.5, threads=2)",
+    "histograms": "isf.histograms([np.full((1500, 1500), 0.5)] * 2000, threads=2)",
+}
+
+INTERRUPT = """
+import time
+import numpy as np
+import imgsim_fast as isf
+
+A = np.random.default_rng(0).random((3000, 256))
+print("ready", flush=True)
+try:
+    {call}
+    print("finished", flush=True)
+except KeyboardInterrupt:
+    print(time.monotonic(), flush=True)
+print(isf.cdist(A[:50], A[:50], threads=2).trace(), flush=True)
+print(isf.wasserstein_1d([1, 0, 0], [0, 0, 1]), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to one process")
+@pytest.mark.parametrize("call", LONG_CALLS)
+def test_ctrl_c_stops_a_long_call(call):
+    program = INTERRUPT.format(call=LONG_CALLS[call])
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            assert child.stdout.readline() == "ready\n", child.stderr.read()
+            time.sleep(0.4)
+            sent = time.monotonic()  # one clock for all processes
+            child.send_signal(signal.SIGINT)
+            timer = threading.Timer(8, child.kill)  # then readline() gives ""
+            timer.start()
+            stopped = child.stdout.readline()
+            timer.cancel()
+            assert stopped != "finished\n", "the call is too short to be interrupted"
+            assert stopped, f"no KeyboardInterrupt within 8 s: {child.stderr.read()}"
+            assert float(stopped) - sent < 0.5
+            assert child.stdout.read() == "0.0\n2.0\n"
+            assert child.wait(10) == 0
+        finally:
+            child.kill()
+
+
+# ---- IMGSIM_FAST_NUM_THREADS -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "0", "-2", "two", "1.5", "0x2", "1e3"])
+def test_bad_numbers_of_threads_in_the_environment(monkeypatch, text):
+    monkeypatch.setenv("IMGSIM_FAST_NUM_THREADS", text)
+    for call in (
+        lambda: isf.cdist([[1, 2]], [[1, 2]]),
+        lambda: isf.pdist([[1, 2]]),
+        lambda: isf.knn([1, 2], [[1, 2]], 1),
+        lambda: isf.histograms([np.zeros((2, 2))]),
+    ):
+        with pytest.raises(InvalidInputError) as caught:
+            call()
+        assert "IMGSIM_FAST_NUM_THREADS" in str(caught.value)
+        assert repr(text) in str(caught.value)
+    assert isf.cdist([[1, 2]], [[2, 1]], threads=1).shape == (1, 1)  # an argument comes first
+    assert isf.wasserstein_1d([1, 2], [1, 2]) == 0
+
+
+@pytest.mark.parametrize("text", ["1", "2", " 3 ", "100000"])
+def test_numbers_of_threads_in_the_environment(monkeypatch, text):
+    A = np.random.default_rng(0).random((300, 64))
+    want = isf.cdist(A, A, threads=1)
+    monkeypatch.setenv("IMGSIM_FAST_NUM_THREADS", text)
+    np.testing.assert_array_equal(isf.cdist(A, A), want)
+
+
+def test_far_too_many_threads():
+    A = np.random.default_rng(0).random((300, 64))
+    np.testing.assert_array_equal(isf.cdist(A, A, threads=10**9), isf.cdist(A, A, threads=1))
+    assert isf.cdist(A[:2], A, threads=np.int32(2)).shape == (2, 300)
