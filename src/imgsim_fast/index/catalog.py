@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -86,15 +87,15 @@ class Catalog:
                 raise IndexVersionError(
                     f"{folder!r} has index format {version}; this version reads {FORMAT}"
                 )
-            self.meta = dict(self._db.execute("SELECT key, value FROM meta"))
-            try:
-                self.measure: str = self.meta["measure"]
-                self.options: dict[str, Any] = json.loads(self.meta["options"])
-                self.decoder: dict[str, Any] = json.loads(self.meta["decoder"])
-            except (KeyError, ValueError) as error:
-                raise IndexCorruptError(
-                    f"{folder!r}: the catalogue's meta data: {error}"
-                ) from error
+            meta = dict(self._db.execute("SELECT key, value FROM meta"))
+        try:
+            if meta["checksum"] != _checksum(meta):
+                raise ValueError("measure, options and decoder do not fit their checksum")
+            self.measure: str = meta["measure"]
+            self.options: dict[str, Any] = json.loads(meta["options"])
+            self.decoder: dict[str, Any] = json.loads(meta["decoder"])
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise IndexCorruptError(f"{folder!r}: the catalogue's meta data: {error!r}") from error
 
     @staticmethod
     def create(
@@ -109,17 +110,16 @@ class Catalog:
         for left in (temporary, f"{temporary}-journal"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(left)
+        meta = {
+            "measure": measure,
+            "options": json.dumps(dict(options), sort_keys=True),
+            "decoder": json.dumps(dict(decoder), sort_keys=True),
+        }
+        meta["checksum"] = _checksum(meta)
         db = sqlite3.connect(temporary, isolation_level=None)
         try:
             db.executescript(f"BEGIN; {_SCHEMA}")
-            db.executemany(
-                "INSERT INTO meta VALUES (?, ?)",
-                [
-                    ("measure", measure),
-                    ("options", json.dumps(dict(options), sort_keys=True)),
-                    ("decoder", json.dumps(dict(decoder), sort_keys=True)),
-                ],
-            )
+            db.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {FORMAT}")
             db.execute("COMMIT")
@@ -142,15 +142,17 @@ class Catalog:
             self._db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite itself rolls back after some errors
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def version(self) -> tuple[int, int]:
         """Return a value that changes whenever this or another process has committed."""
         with corruption_named(self.folder):
-            return self._db.execute("PRAGMA data_version").fetchone()[0], self._db.total_changes
+            changes = self._db.total_changes
+        return self._rows("PRAGMA data_version")[0][0], changes
 
     # ---- paths ---------------------------------------------------------------------------------
 
@@ -164,17 +166,28 @@ class Catalog:
 
     # ---- reading -------------------------------------------------------------------------------
 
+    def _rows(self, query: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+        with corruption_named(self.folder):
+            return self._db.execute(query, parameters).fetchall()
+
     def segments(self) -> list[SegmentRecord]:
         """All segments in the order of their ids."""
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT id, name, rows, rows_bytes, rows_crc, ids_bytes, ids_crc FROM segments "
             "ORDER BY id"
         )
+        for row in rows:
+            if not (isinstance(row[1], str) and all(_is_count(n) for n in (row[0], *row[2:]))):
+                raise IndexCorruptError(f"the catalogue of {self.folder!r} has a segment {row}")
         return [SegmentRecord(*row) for row in rows]
 
     def dead_rows(self) -> list[tuple[int, int]]:
         """(segment, row) of rows whose image was removed or described anew."""
-        return self._db.execute("SELECT segment, row FROM dead_rows ORDER BY 1, 2").fetchall()
+        rows = self._rows("SELECT segment, row FROM dead_rows")
+        for row in rows:
+            if not all(_is_count(number) for number in row):
+                raise IndexCorruptError(f"the catalogue of {self.folder!r} has a dead row {row}")
+        return sorted(rows)
 
     def image(self, path: bytes) -> ImageRecord | None:
         """Look up an image by absolute path."""
@@ -185,49 +198,62 @@ class Catalog:
         return self._one_image("id", number)
 
     def _one_image(self, column: str, value: bytes | int) -> ImageRecord | None:
-        found = self._db.execute(f"{_SELECT_IMAGES} WHERE {column} = ?", (value,)).fetchone()
-        return None if found is None else ImageRecord(*found)
+        found = self._rows(f"{_SELECT_IMAGES} WHERE {column} = ?", (value,))
+        return self._image(found[0]) if found else None
+
+    def _image(self, row: tuple[Any, ...]) -> ImageRecord:
+        number, path, size, mtime_ns, sha256, *places = row
+        sound = isinstance(path, bytes) and isinstance(sha256, bytes) and isinstance(mtime_ns, int)
+        if not (sound and all(_is_count(count) for count in (number, size, *places))):
+            raise IndexCorruptError(f"the catalogue of {self.folder!r} has an image {row}")
+        return ImageRecord(*row)
 
     def images(self) -> Iterator[ImageRecord]:
-        """All images by id."""
-        for row in self._db.execute(f"{_SELECT_IMAGES} ORDER BY id"):
-            yield ImageRecord(*row)
+        """All images by id, a bounded number in memory."""
+        after = -1
+        while rows := self._rows(f"{_SELECT_IMAGES} WHERE id > ? ORDER BY id LIMIT 4096", (after,)):
+            for row in rows:
+                yield self._image(row)
+            after = rows[-1][0]
 
     def paths_of(self, ids: Iterable[int]) -> list[bytes]:
         """Absolute paths of images by id, in the order given."""
         found = []
         for number in ids:
-            row = self._db.execute("SELECT path FROM images WHERE id = ?", (number,)).fetchone()
-            if row is None:
+            record = self.image_of(number)
+            if record is None:
                 raise IndexCorruptError(f"a segment holds image {number}, the catalogue does not")
-            found.append(self.absolute(row[0]))
+            found.append(self.absolute(record.path))
         return found
 
     def count(self) -> int:
         """Return the number of images."""
-        return int(self._db.execute("SELECT count(*) FROM images").fetchone()[0])
+        return int(self._rows("SELECT count(*) FROM images")[0][0])
 
     def skipped(self) -> list[tuple[bytes, str]]:
         """(absolute path, reason) of files that could not be read."""
-        rows = self._db.execute("SELECT path, reason FROM skipped ORDER BY path")
+        rows = self._rows("SELECT path, reason FROM skipped ORDER BY path")
+        for row in rows:
+            if not (isinstance(row[0], bytes) and isinstance(row[1], str)):
+                raise IndexCorruptError(f"the catalogue of {self.folder!r} skipped {row}")
         return [(self.absolute(path), reason) for path, reason in rows]
 
     def folders(self) -> list[bytes]:
         """Absolute paths of the folders that were added."""
-        rows = self._db.execute("SELECT path FROM folders ORDER BY path")
+        rows = self._rows("SELECT path FROM folders ORDER BY path")
+        for row in rows:
+            if not isinstance(row[0], bytes):
+                raise IndexCorruptError(f"the catalogue of {self.folder!r} has a folder {row}")
         return [self.absolute(path) for (path,) in rows]
 
     def next_id(self, table: str) -> int:
         """Return the id that the next new row will have; ids are never used twice."""
-        row = self._db.execute(
-            "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)
-        ).fetchone()
-        return 1 if row is None else int(row[0]) + 1
+        rows = self._rows("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))
+        return int(rows[0][0]) + 1 if rows else 1
 
     def integrity(self) -> list[str]:
         """SQLite's own findings about the file; empty when it is sound."""
-        rows = self._db.execute("PRAGMA integrity_check(20)").fetchall()
-        return [text for (text,) in rows if text != "ok"]
+        return [text for (text,) in self._rows("PRAGMA integrity_check(20)") if text != "ok"]
 
     # ---- writing (inside a transaction) ----------------------------------------------------------
 
@@ -306,16 +332,17 @@ def _connect(file: str) -> sqlite3.Connection:
             timeout=30,
         )
         try:
-            db.execute("PRAGMA schema_version")
-            db.execute("PRAGMA synchronous = EXTRA")
+            with corruption_named(os.path.dirname(file)):
+                db.execute("PRAGMA schema_version")
+                db.execute("PRAGMA synchronous = EXTRA")
             return db
-        except sqlite3.OperationalError:
+        except OSError:
             db.close()
             if mode == "ro":
                 raise
-        except sqlite3.DatabaseError as error:
+        except BaseException:
             db.close()
-            raise IndexCorruptError(f"{file!r} is not a sound SQLite file: {error}") from error
+            raise
     raise AssertionError("unreachable")
 
 
@@ -327,6 +354,20 @@ def corruption_named(folder: str) -> Iterator[None]:
     except sqlite3.ProgrammingError as error:
         raise InvalidInputError(f"the index {folder!r} has been closed") from error
     except sqlite3.OperationalError as error:
+        # A query of ours that makes no sense to SQLite, or text that is none: not ours any more.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if code & 0xFF == sqlite3.SQLITE_ERROR:
+            raise IndexCorruptError(f"catalogue of {folder!r} is damaged: {error}") from error
         raise OSError(f"catalogue of {folder!r}: {error}") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError) as error:
         raise IndexCorruptError(f"catalogue of {folder!r} is damaged: {error}") from error
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 0
+
+
+def _checksum(meta: Mapping[str, str]) -> str:
+    """CRC-32 of what every row of the index depends on."""
+    text = "\n".join(meta[key] for key in ("measure", "options", "decoder"))
+    return f"{zlib.crc32(text.encode()):08x}"

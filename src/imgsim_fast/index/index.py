@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from imgsim_fast import _threads, _validate, folders, images
 from imgsim_fast.errors import (
+    ImgsimError,
     IndexCorruptError,
     IndexMismatchError,
+    IndexVersionError,
     InvalidInputError,
     InvalidTypeError,
 )
@@ -27,7 +29,7 @@ from imgsim_fast.index.lock import writer_lock
 from imgsim_fast.index.search import Matches, Snapshot, as_matches
 from imgsim_fast.index.segments import sync_folder
 from imgsim_fast.index.verify import problems_of
-from imgsim_fast.measures import ImageLike, describe, get_measure
+from imgsim_fast.measures import ImageLike, Measure, describe, get_measure
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -102,7 +104,7 @@ class Index:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._measure = get_measure(catalog.measure, **catalog.options)
+        self._measure = _measure_of(catalog)
         self._snapshot: Snapshot | None = None
         self._lock = threading.RLock()
 
@@ -458,10 +460,19 @@ class Index:
             segments = {segment.record.id: segment for segment in snapshot.segments}
             found = []
             for number, record in records:
-                if record is None or record.segment not in segments:
+                if record is None:
                     raise InvalidInputError(f"image {number} is not in the index")
+                segment = segments.get(record.segment)
+                if (
+                    segment is None
+                    or record.row >= len(segment.ids)
+                    or segment.ids[record.row] != record.id
+                ):
+                    raise IndexCorruptError(
+                        f"image {number} is not in row {record.row} of segment {record.segment}"
+                    )
                 path = os.fsdecode(self._catalog.absolute(record.path))
-                row = segments[record.segment].rows[record.row]
+                row = segment.rows[record.row]
                 found.append(IndexedImage(record.id, path, record.width, record.height, row))
             return found
 
@@ -524,6 +535,17 @@ def _absolute_bytes(path: PathLike) -> bytes:
         raise InvalidTypeError(f"expected a path, got {path!r}") from error
 
 
+def _measure_of(catalog: Catalog) -> Measure:
+    """Make the measure that a catalogue names."""
+    try:
+        return get_measure(catalog.measure, **catalog.options)
+    except (ImgsimError, TypeError) as error:  # written by a later version, or by nobody
+        raise IndexVersionError(
+            f"{catalog.folder!r} needs the measure {catalog.measure!r} with {catalog.options!r}: "
+            f"{error}"
+        ) from error
+
+
 def _check_vacant(folder: str) -> None:
     """Raise if a folder holds anything but what an interrupted creation leaves."""
     for name in os.listdir(folder):
@@ -550,6 +572,7 @@ def _check_same(catalog: Catalog, measure: str | None, options: dict[str, Any]) 
             f"{catalog.folder!r} has measure {catalog.measure!r}, not {measure!r}"
         )
     if options:
+        _measure_of(catalog)
         wanted = get_measure(catalog.measure, **{**catalog.options, **options}).options
         differing = [name for name in wanted if wanted[name] != catalog.options.get(name)]
         if differing:

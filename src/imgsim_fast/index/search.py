@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -9,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim_fast._core import BadMassError
+from imgsim_fast.errors import IndexCorruptError
 from imgsim_fast.index.catalog import Catalog
 from imgsim_fast.index.segments import Segment, open_segment
 from imgsim_fast.measures.base import Measure, Row
@@ -50,6 +53,10 @@ class Snapshot:
         rows = {record.id: record.rows for record in records}
         for segment, row in dead:
             if segment in rows:
+                if row >= rows[segment]:
+                    raise IndexCorruptError(
+                        f"segment {segment} has {rows[segment]} rows, none of them the dead {row}"
+                    )
                 mask = self._skip.setdefault(segment, np.zeros(rows[segment], dtype=np.uint8))
                 mask[row] = 1
 
@@ -68,7 +75,8 @@ class Snapshot:
             if wanted == 0:
                 continue
             mask = self._skip.get(segment.record.id)
-            found = self._measure.nearest(query, segment.rows, mask, wanted, threads)
+            with _bad_rows_named(segment, 0):
+                found = self._measure.nearest(query, segment.rows, mask, wanted, threads)
             values.append(found.distances)
             ids.append(segment.ids[found.indices])
         return self._best(np.concatenate(values), np.concatenate(ids), k)
@@ -79,7 +87,8 @@ class Snapshot:
         """Values and ids of all images whose value is inside."""
         values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
         for segment, rows in self._pieces():
-            found = self._measure.values(query, segment.rows[rows], threads)
+            with _bad_rows_named(segment, rows.start):
+                found = self._measure.values(query, segment.rows[rows], threads)
             keep = inside(found)
             mask = self._skip.get(segment.record.id)
             if mask is not None:
@@ -100,6 +109,16 @@ class Snapshot:
         key = -values if self._measure.higher_is_better else values
         order = np.lexsort((ids, key))[:k]
         return values[order], ids[order]
+
+
+@contextlib.contextmanager
+def _bad_rows_named(segment: Segment, first: int) -> Iterator[None]:
+    try:
+        yield
+    except BadMassError as bad:
+        raise IndexCorruptError(
+            f"{segment.record.name}: row {first + bad.row} is no distribution"
+        ) from bad
 
 
 def as_matches(catalog: Catalog, values: NDArray[np.float64], ids: NDArray[np.int64]) -> Matches:

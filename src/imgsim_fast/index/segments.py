@@ -7,12 +7,13 @@ length and CRC-32 of each file. Nothing here ever changes a file that has been p
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import os
 import re
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,8 @@ def open_segment(
     """Map a segment, after checking its length, its checksum and the shape of its arrays."""
     if _NAME.fullmatch(record.name) is None:
         raise IndexCorruptError(f"the catalogue names a segment {record.name!r}")
+    if record.rows == 0:
+        raise IndexCorruptError(f"the catalogue says that {record.name} is empty")
     rows = _open_array(
         _file(folder, record.name, "rows"), record.rows_bytes, record.rows_crc, dtype,
         (record.rows, row_length),
@@ -119,14 +122,15 @@ def _file(folder: str, name: str, part: str) -> str:
 def _write_array(path: str, array: NDArray[Any]) -> tuple[int, int]:
     """Return length and CRC-32 of the file."""
     with open(path, "xb") as file:
-        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+        contents = np.ascontiguousarray(array)
+        np.lib.format.write_array(file, contents, version=(1, 0), allow_pickle=False)
         file.flush()
         os.fsync(file.fileno())
     with open(path, "rb") as file:
         return _length_and_crc(file)
 
 
-def _length_and_crc(file: Any) -> tuple[int, int]:
+def _length_and_crc(file: BinaryIO) -> tuple[int, int]:
     size = os.fstat(file.fileno()).st_size
     if size == 0:
         return 0, 0
@@ -139,23 +143,35 @@ def _open_array(
 ) -> NDArray[Any]:
     name = os.path.basename(path)
     try:
-        with open(path, "rb") as file:
-            actual = os.fstat(file.fileno()).st_size
-            if actual != size:
-                raise IndexTruncatedError(f"{name} has {actual} bytes; the catalogue says {size}")
-            _, computed = _length_and_crc(file)
+        file = open(path, "rb")
     except FileNotFoundError as error:
         raise IndexCorruptError(f"{name} is missing") from error
-    if computed != crc:
-        raise IndexCorruptError(
-            f"{name} is damaged: CRC-32 {computed:08x}; the catalogue says {crc:08x}"
-        )
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise IndexCorruptError(f"{name} is not an array: {error}") from error
-    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
-        raise IndexCorruptError(
-            f"{name} holds {array.shape} of {array.dtype}; the catalogue says {shape} of {dtype}"
-        )
-    return np.asarray(array)
+    with file:  # all through one descriptor: a merge may take the name away meanwhile
+        actual = os.fstat(file.fileno()).st_size
+        if actual != size:
+            raise IndexTruncatedError(f"{name} has {actual} bytes; the catalogue says {size}")
+        _, computed = _length_and_crc(file)
+        if computed != crc:
+            raise IndexCorruptError(
+                f"{name} is damaged: CRC-32 {computed:08x}; the catalogue says {crc:08x}"
+            )
+        try:
+            found_shape, fortran, found_dtype = _header(file)
+        # The header is Python text: a damaged one can raise anything, up to RecursionError.
+        except Exception as error:
+            raise IndexCorruptError(f"{name} is not an array: {error!r}"[:300]) from error
+        start = file.tell()
+        length = math.prod(shape) * dtype.itemsize
+        if (found_shape, fortran, found_dtype, start + length) != (shape, False, dtype, size):
+            raise IndexCorruptError(
+                f"{name} holds {found_shape} of {found_dtype}; the catalogue says {shape} of {dtype}"
+            )
+        return np.asarray(np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape))
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and dtype; leaves the file where the data begin. Unpickles nothing."""
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"version {version} of the format")
+    return np.lib.format.read_array_header_1_0(file)
