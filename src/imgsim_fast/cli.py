@@ -60,6 +60,12 @@ _html = _options(
 )
 
 
+def _threads_of(threads: int | None) -> int:
+    from imgsim_fast import _threads
+
+    return _threads.resolve(threads)
+
+
 def _measure_options(
     bins: int | None, grey_range: tuple[float, float] | None, p: float | None
 ) -> dict[str, Any]:
@@ -109,6 +115,7 @@ def index(
 
     path = index_path or os.path.join(folder, INDEX_NAME)
     options = _measure_options(bins, grey_range, p)
+    threads = _threads_of(threads)  # before anything is created
     if not os.path.isdir(folder):
         raise errors.InvalidInputError(f"FOLDER {folder!r} is not a directory")
     if Index.exists(path):
@@ -252,6 +259,7 @@ def demo(folder: str, count: int, k: int, threads: int | None, as_json: bool) ->
     from imgsim_fast.demo import render_gallery
     from imgsim_fast.index import Index
 
+    threads = _threads_of(threads)
     with _progress("rendering", lambda: count, quiet=as_json) as advance:
         gallery = render_gallery(
             folder, count=count, progress=None if advance is None else lambda n, _: advance(n)
@@ -480,30 +488,31 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        return int(cli.main(prog_name="imgsim", standalone_mode=False) or GOOD)
+        # Not `cli.main`: it would turn a closed pipe into exit code 1.
+        with cli.make_context("imgsim", sys.argv[1:]) as context:
+            return int(cli.invoke(context) or GOOD)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        where = getattr(error, "ctx", None)
+        if where is not None:
+            click.echo(where.get_usage(), err=True)
+        return _complain(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         return PIPE_CLOSED
     except errors.IndexLockedError as error:
-        return _complain(error, LOCKED)
+        return _complain(str(error), LOCKED)
     except (errors.IndexCorruptError, errors.IndexVersionError) as error:
-        return _complain(error, CORRUPT)
-    except errors.ImgsimError as error:
-        return _complain(error, USAGE)
-    except FileExistsError as error:
-        return _complain(error, USAGE)
+        return _complain(str(error), CORRUPT)
+    except (errors.ImgsimError, FileExistsError) as error:
+        return _complain(str(error), USAGE)
     except (OSError, MemoryError) as error:
-        return _complain(error, FAILED)
+        return _complain(str(error) or type(error).__name__, FAILED)
 
 
-def _complain(error: BaseException, code: int) -> int:
-    text = str(error) or type(error).__name__
+def _complain(text: str, code: int) -> int:
     click.echo(f"imgsim: {display_name(text)}", err=True)
     return code

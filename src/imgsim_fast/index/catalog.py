@@ -349,6 +349,7 @@ def _connect(file: str) -> sqlite3.Connection:
 @contextlib.contextmanager
 def corruption_named(folder: str) -> Iterator[None]:
     """SQLite's complaint about a damaged file becomes ours; its I/O errors become OSError."""
+    file = os.path.join(folder, FILE)
     try:
         yield
     except sqlite3.ProgrammingError as error:
@@ -357,10 +358,10 @@ def corruption_named(folder: str) -> Iterator[None]:
         # A query of ours that makes no sense to SQLite, or text that is none: not ours any more.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         if code & 0xFF == sqlite3.SQLITE_ERROR:
-            raise IndexCorruptError(f"catalogue of {folder!r} is damaged: {error}") from error
-        raise OSError(f"catalogue of {folder!r}: {error}") from error
+            raise IndexCorruptError(f"{file!r} is damaged: {error}") from error
+        raise OSError(f"{file!r}: {error}") from error
     except (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError) as error:
-        raise IndexCorruptError(f"catalogue of {folder!r} is damaged: {error}") from error
+        raise IndexCorruptError(f"{file!r} is damaged: {error}") from error
 
 
 def _is_count(value: object) -> bool:

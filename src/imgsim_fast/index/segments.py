@@ -142,11 +142,12 @@ def _open_array(
     path: str, size: int, crc: int, dtype: np.dtype[Any], shape: tuple[int, ...]
 ) -> NDArray[Any]:
     name = os.path.basename(path)
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError as error:
-        raise IndexCorruptError(f"{name} is missing") from error
-    with file:  # all through one descriptor: a merge may take the name away meanwhile
+    with contextlib.ExitStack() as opened:
+        try:
+            file = opened.enter_context(open(path, "rb"))
+        except FileNotFoundError as error:
+            raise IndexCorruptError(f"{name} is missing") from error
+        # All through one descriptor: a merge may take the name away meanwhile.
         actual = os.fstat(file.fileno()).st_size
         if actual != size:
             raise IndexTruncatedError(f"{name} has {actual} bytes; the catalogue says {size}")
@@ -164,7 +165,7 @@ def _open_array(
         length = math.prod(shape) * dtype.itemsize
         if (found_shape, fortran, found_dtype, start + length) != (shape, False, dtype, size):
             raise IndexCorruptError(
-                f"{name} holds {found_shape} of {found_dtype}; the catalogue says {shape} of {dtype}"
+                f"{name} holds {found_shape} of {found_dtype}; not {shape} of {dtype}"
             )
         return np.asarray(np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape))
 
