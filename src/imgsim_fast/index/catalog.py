@@ -94,7 +94,7 @@ class Catalog:
             self.measure: str = meta["measure"]
             self.options: dict[str, Any] = json.loads(meta["options"])
             self.decoder: dict[str, Any] = json.loads(meta["decoder"])
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise IndexCorruptError(f"{folder!r}: the catalogue's meta data: {error!r}") from error
 
     @staticmethod
