@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from imgsim_fast import _core
+from tests.index_tools import write
 
 hypothesis.settings.register_profile(
     "imgsim", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=60
@@ -36,3 +37,13 @@ def isa(request):
     _core.set_isa(request.param)
     yield request.param
     _core.set_isa(before)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Forty images, of which the ten last repeat the ten first."""
+    top = tmp_path / "photos"
+    top.mkdir()
+    for number in range(40):
+        write(top / f"{number:03d}.png", number % 30)
+    return top

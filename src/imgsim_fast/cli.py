@@ -505,7 +505,7 @@ def _run() -> int:
         return PIPE_CLOSED
     except errors.IndexLockedError as error:
         return _complain(str(error), LOCKED)
-    except (errors.IndexCorruptError, errors.IndexVersionError) as error:
+    except errors.IndexCorruptError as error:
         return _complain(str(error), CORRUPT)
     except (errors.ImgsimError, FileExistsError) as error:
         return _complain(str(error), USAGE)

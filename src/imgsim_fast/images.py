@@ -32,6 +32,7 @@ from imgsim_fast.errors import (
     InvalidInputError,
     InvalidTypeError,
 )
+from imgsim_fast.orientation import METADATA_KEYS, upright
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,18 +73,6 @@ _BAND_PIXELS: Final = 2**20  # conversions work on bands of rows, so that tempor
 _BLOCK_PIXELS: Final = 2**15  # to_grey works on blocks that stay in the L2 cache
 _READ_CHUNK: Final = 2**20
 _HEADER_BYTES: Final = 16
-_ORIENTATION_TAG: Final = 0x0112
-# Pillow's names of what undoes the EXIF orientations 2 to 8 (Exif 2.3, tag 274).
-_TURNS: Final = (
-    "FLIP_LEFT_RIGHT",
-    "ROTATE_180",
-    "FLIP_TOP_BOTTOM",
-    "TRANSPOSE",
-    "ROTATE_270",
-    "TRANSVERSE",
-    "ROTATE_90",
-)
-
 _OPEN_FLAGS: Final = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)  # a FIFO without a writer would block the open
@@ -103,7 +92,6 @@ _SIGNATURES: Final = (
 )
 
 # The metadata in which Pillow looks for the orientation, kept when a rule makes a new image.
-_ORIENTATION_KEYS: Final = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 
 _FILE_KINDS: Final = {
     stat.S_IFDIR: "a directory",
@@ -364,7 +352,7 @@ def _open(data: bytes, form: str, background: tuple[int, ...], max_pixels: int) 
     if image.mode in ("RGB", "L") and "transparency" not in image.info:
         return cast("Image", image)
     pixels = _to_8_bit(image, raw_mode, background)
-    for key in _ORIENTATION_KEYS:
+    for key in METADATA_KEYS:
         if key in image.info:
             pixels.info[key] = image.info[key]
     return pixels
@@ -396,35 +384,6 @@ def _raw_mode(image: Any) -> str:
     if isinstance(arguments, tuple):
         arguments = arguments[0] if arguments else ""
     return arguments if isinstance(arguments, str) else ""
-
-
-def upright(image: Image) -> Image:
-    """Turn an image from `open_pixels` the way its EXIF orientation says.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Loaded image with its metadata.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The same object when there is nothing to turn. Unreadable metadata counts as upright: it
-        is no reason to refuse good pixels.
-    """
-    if not any(key in image.info for key in _ORIENTATION_KEYS):
-        return image
-    with Quiet():
-        try:
-            orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-        except Exception:
-            return image
-        if not isinstance(orientation, int) or not 2 <= orientation <= 8:
-            return image
-        try:
-            return image.transpose(pillow().Transpose[_TURNS[orientation - 2]])
-        except MemoryError as error:
-            raise ImageDecodeError("out of memory") from error
 
 
 # --- Pixel rules --------------------------------------------------------------------------------

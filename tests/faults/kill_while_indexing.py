@@ -68,16 +68,16 @@ def child(index_path: str, folder: str) -> None:
     from imgsim_fast.index import Index
     from imgsim_fast.index.build import Builder
 
-    commit = Builder.commit
-
-    def commit_and_acknowledge(builder: Builder) -> None:
-        commit(builder)
-        os.write(1, b"%d\n" % builder._catalog.count())
-
-    Builder.commit = commit_and_acknowledge  # type: ignore[method-assign]
-    os.write(1, b"ready\n")
     opened = Index.open if Index.exists(index_path) else Index.create
+    commit = Builder.commit
+    os.write(1, b"ready\n")
     with opened(index_path) as index:
+
+        def commit_and_acknowledge(builder: Builder) -> None:
+            commit(builder)
+            os.write(1, b"%d\n" % len(index))
+
+        Builder.commit = commit_and_acknowledge  # type: ignore[method-assign]
         os.write(1, b"%d\n" % len(index))
         index.add(folder, threads=2, commit_seconds=COMMIT_SECONDS)
 
@@ -102,6 +102,20 @@ def run_child(index_path: str, folder: str, seconds: float | None) -> tuple[int 
     if code not in (0, -signal.SIGKILL):
         raise RuntimeError(f"the child ended with code {code}")
     return (int(lines[-1]) if lines else None), code == 0
+
+
+def typical_seconds(index_path: str, folder: str) -> float:
+    """Time of a child that nobody kills, from when it is ready."""
+    command = [sys.executable, os.path.abspath(__file__), "--child", index_path, folder]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        before = time.monotonic()
+        process.stdout.read()
+        seconds = time.monotonic() - before
+    if process.returncode:
+        raise RuntimeError(f"the child ended with code {process.returncode}")
+    return seconds
 
 
 def check(
@@ -160,16 +174,7 @@ def run(kills: int, *, seed: int = 0, images: int = 400, work: str | None = None
         os.mkdir(folder)
         paths = make_images(folder, images, seed)
 
-        with subprocess.Popen(
-            [sys.executable, os.path.abspath(__file__), "--child", f"{top}/typical", folder],
-            stdout=subprocess.PIPE,
-        ) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            before = time.monotonic()
-            process.stdout.read()
-            typical = time.monotonic() - before
-
+        typical = typical_seconds(os.path.join(top, "typical"), folder)
         number, acknowledged_before = 0, 0
         while summary.kills < kills:
             path = os.path.join(top, f"index-{number}")

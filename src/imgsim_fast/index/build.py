@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ from imgsim_fast.errors import ImgsimError
 from imgsim_fast.index.catalog import Catalog, ImageRecord
 from imgsim_fast.index.segments import open_segment, remove_orphans, write_segment
 from imgsim_fast.measures.base import Measure
+from imgsim_fast.orientation import upright_size
 
 Progress = Callable[[int], None]
 
@@ -99,6 +101,7 @@ class Builder:
         self._touched: list[_Outcome] = []
         self._counts = {"added": 0, "updated": 0, "unchanged": 0, "removed": 0}
         self._reasons: list[tuple[str, str]] = []
+        self._stop = threading.Event()
         self._done = 0
         self._started = self._last_commit = time.monotonic()
         remove_orphans(catalog.folder, {record.name for record in catalog.segments()})
@@ -162,12 +165,11 @@ class Builder:
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            finally:  # after an error or Ctrl-C: no worker begins another file
+                self._stop.set()
 
     def _describe_group(self, group: list[_Task]) -> list[_Outcome]:
-        return [self._describe(task) for task in group]
+        return [self._describe(task) for task in group if not self._stop.is_set()]
 
     def _describe(self, task: _Task) -> _Outcome:
         try:
@@ -182,7 +184,7 @@ class Builder:
             return _Outcome(task, reason=str(error))
         except MemoryError:
             return _Outcome(task, reason="not enough memory to decode it")
-        outcome.width, outcome.height = image.width, image.height
+        outcome.width, outcome.height = upright_size(image)
         return outcome
 
     def _take(self, outcome: _Outcome) -> None:

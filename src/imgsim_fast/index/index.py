@@ -75,7 +75,7 @@ class IndexedImage(NamedTuple):
     path : str
         Absolute; names that are not valid text hold surrogates.
     width, height : int
-        Of the pixels as stored in the file, before its orientation is applied.
+        Of the upright image.
     descriptor : ndarray
         What the measure compares; for "wasserstein" the grey histogram, uint32 of shape (bins,).
     """
@@ -287,7 +287,8 @@ class Index:
             unreadable: list[bytes] = []
             catalog = builder.catalog
             builder.add(self._recorded(catalog, roots, seen, unreadable), checksum=checksum)
-            kept = tuple(unreadable)
+            separator = os.fsencode(os.sep)
+            kept = tuple(folder.rstrip(separator) + separator for folder in unreadable)
             gone = [
                 record.id
                 for record in catalog.images()
