@@ -14,7 +14,7 @@ _SAMPLE_SECONDS = 2e-3
 
 @dataclass(frozen=True)
 class Case:
-    """One question: how long does `ours` take, and how long do its peers?
+    """One question: how long `ours` takes, and how long its peers.
 
     Attributes
     ----------

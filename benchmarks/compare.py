@@ -20,11 +20,12 @@ from benchmarks.case import OURS, Case, measure
 from imgsim_fast import _core
 
 MODULES = ("bench_histogram", "bench_wasserstein", "bench_knn", "bench_index")
+RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("numpy", "scipy", "POT", "opencv-python-headless", "pillow")
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describe what the figures were measured on."""
     cpu = platform.processor()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -130,7 +131,9 @@ def main() -> None:
     """Run every case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="cases whose name contains this")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument(
+        "--json", type=Path, default=RESULTS / "latest.json", help="write them here"
+    )
     given = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for name in MODULES:
@@ -144,9 +147,8 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     print()
     print(table(rows))
-    if given.json is not None:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps({"machine": about, "rows": rows}, indent=2) + "\n")
+    given.json.parent.mkdir(parents=True, exist_ok=True)
+    given.json.write_text(json.dumps({"machine": about, "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,12 +28,12 @@ def signature(histogram: Array) -> Array:
 
 
 def cv2_emd_loop(query: Array, signatures: Sequence[Array]) -> list[float]:
-    """The loop over a database of signatures that are ready: the kindest reading of the article."""
+    """Loop over a database of signatures that are ready: the kindest reading of the article."""
     return [cv2.EMD(query, other, cv2.DIST_L2)[0] for other in signatures]
 
 
 def cv2_emd_loop_from_histograms(query: Array, histograms: Array) -> list[float]:
-    """The same with the signatures made inside the loop, as the article has it."""
+    """Loop with the signatures made inside it, as the article has it."""
     first = signature(query)
     return [cv2.EMD(first, signature(row), cv2.DIST_L2)[0] for row in histograms]
 

@@ -1,11 +1,13 @@
-"""Article 1's image retrieval, corrected: 1,000 grey images, 10 bins, nearest by Wasserstein, argmin.
+"""Image retrieval by Wasserstein distance: 1,000 grey images, 10 bins, ``argmin``; corrected.
 
-As printed, the example does not run: ``cv2.EMD`` wants float32 signatures whose rows are (weight,
-position), and gives a tuple. What it means is below, once as the loop it is and once as one call.
+As article 1 printed it, the example does not run: ``cv2.EMD`` wants float32 signatures whose rows
+are (weight, position), and gives a tuple. What it means is below, once as the loop it is and once
+as one call for each step.
 
     python examples/nearest_by_wasserstein.py [FOLDER]
 
-FOLDER holds ``query_image.png`` and ``image_0.png`` ... ``image_999.png``; without it, they are drawn.
+FOLDER holds ``query_image.png`` and ``image_0.png`` ... ``image_999.png``;
+without it, they are drawn.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "imgsim/cpu.hpp"
 #include "imgsim/grey.hpp"
@@ -29,6 +30,8 @@ void expect(bool holds, const std::string& what) {
   std::fprintf(stderr, "FAILED: %s\n", what.c_str());
   ++failures;
 }
+
+using sizes = std::vector<std::size_t>;
 
 std::size_t below(std::size_t n) {
   return static_cast<std::size_t>(random_bits() % n);
@@ -129,7 +132,7 @@ void check_histograms(PixelType type, const std::string& name) {
       for (std::uint8_t& byte : chosen.bytes) byte = byte % 3 == 0;
       const MaskView mask = {static_cast<const std::uint8_t*>(chosen.view.data),
                              chosen.view.row_stride, chosen.view.pixel_stride};
-      for (const std::size_t bins : {1, 10, 33, 256}) {
+      for (const std::size_t bins : sizes({1, 10, 33, 256})) {
         const Edges edges(bins == 10 ? 255 : 256, bins, single);
         Counts want(bins + 1), masked(bins + 1), got(bins + 1), got_masked(bins + 1);
         image.each([&](std::size_t y, std::size_t x, std::size_t) {
@@ -171,7 +174,7 @@ void check_histograms(PixelType type, const std::string& name) {
   Counts want(views.size() * 40);
   for (std::size_t i = 0; i < views.size(); ++i)
     histogram(views[i], type, MaskView{}, edges.axis, want.data() + i * 40);
-  for (const std::size_t threads : {1, 2, 3, 7}) {
+  for (const std::size_t threads : sizes({1, 2, 3, 7})) {
     Counts got(want.size());
     expect(histograms(views, type, edges.axis, threads, Cancel{}, got.data()) && got == want,
            name + " histograms, threads " + std::to_string(threads));
@@ -180,7 +183,7 @@ void check_histograms(PixelType type, const std::string& name) {
 
 void check_grey() {
   for (const auto& shape : kShapes)
-    for (const std::size_t channels : {3, 4, 5})
+    for (const std::size_t channels : sizes({3, 4, 5}))
       for (std::size_t layout = 0; layout < kLayouts; ++layout) {
         if (shape[0] * shape[1] > 20000 && layout > upside_down) continue;
         // One of the shapes becomes an image that is counted in pairs of pixels.
@@ -196,7 +199,7 @@ void check_grey() {
         });
         grey_from_rgb(rgb.view, got.data());
         bool good = got == want;
-        for (const std::size_t bins : {10, 256}) {
+        for (const std::size_t bins : sizes({10, 256})) {
           const Edges edges(256, bins, false);
           Counts counts(bins), expected(bins);
           for (const std::uint8_t level : want) ++expected[edges.find(level, 0)];
@@ -245,7 +248,7 @@ void check_knn(const Wasserstein1d& metric, const MassMatrix& rows, const Row& d
                std::size_t threads, const std::string& where) {
   std::vector<std::uint8_t> skip(kRows);
   for (std::uint8_t& byte : skip) byte = below(4) == 0;
-  for (const std::size_t queries : {1, 5}) {
+  for (const std::size_t queries : sizes({1, 5})) {
     MassMatrix some = rows;
     some.rows = queries;
     Row near(queries * 12);
@@ -290,8 +293,10 @@ void check_distances(std::size_t bins) {
   expect(good, "running sums, bins " + std::to_string(bins));
 
   Counts first, second;
-  for (std::int64_t k = 0; k < static_cast<std::int64_t>(kRows * kRows); ++k)
-    first.push_back(k / kRows), second.push_back(k % kRows);
+  for (std::size_t k = 0; k < kRows * kRows; ++k) {
+    first.push_back(static_cast<std::int64_t>(k / kRows));
+    second.push_back(static_cast<std::int64_t>(k % kRows));
+  }
   for (const int kind : {0, 1, 2, 3, 4}) {
     const double p = kind == 2 ? 2 : kind == 3 ? 3 : 1;
     const bool placed = kind == 1 || kind == 3, circle = kind == 4;
@@ -309,7 +314,7 @@ void check_distances(std::size_t bins) {
         expect(std::fabs(want.back() - naive) <= (p == 1 ? 0 : 1e-12 * naive), "pair, " + where);
         if (kind == 0) expect(wasserstein_1d_unit(a, b, bins) == want.back(), "unit, " + where);
       }
-    for (const std::size_t threads : {1, 2, 3, 7}) {
+    for (const std::size_t threads : sizes({1, 2, 3, 7})) {
       Row full(want.size()), own(condensed.size()), listed(want.size());
       expect(cdist(metric, sums, same, threads, Cancel{}, full.data()) && full == want,
              "cdist, " + where);
@@ -330,7 +335,7 @@ void check_distances(std::size_t bins) {
 }
 
 void check_samples() {
-  for (const std::size_t n : {1, 2, 9, 64}) {
+  for (const std::size_t n : sizes({1, 2, 9, 64})) {
     Row x(n), y(n), ones(n, 2.0);
     for (double& value : x) value = static_cast<double>(below(50));
     for (double& value : y) value = static_cast<double>(below(50));
@@ -357,9 +362,9 @@ void check_samples() {
 // ---- threads ---------------------------------------------------------------------------------
 
 void check_parallel_for() {
-  for (const std::size_t threads : {1, 2, 3, 7})
-    for (const std::size_t items : {0, 1, 5, 1000})
-      for (const std::size_t grain : {0, 1, 7, 5000}) {
+  for (const std::size_t threads : sizes({1, 2, 3, 7}))
+    for (const std::size_t items : sizes({0, 1, 5, 1000}))
+      for (const std::size_t grain : sizes({0, 1, 7, 5000})) {
         std::vector<std::atomic<int>> seen(items);
         const auto count = [&](std::size_t begin, std::size_t end) {
           for (std::size_t i = begin; i < end; ++i) ++seen[i];
@@ -376,7 +381,7 @@ void check_parallel_for() {
         }
         expect(caught == (items == 0 ? "" : "of the body"), "exception in parallel_for");
       }
-  for (const std::size_t threads : {1, 4}) {
+  for (const std::size_t threads : sizes({1, 4})) {
     int asked = 0;
     const Cancel third = {[](void* times) { return ++*static_cast<int*>(times) == 3; }, &asked};
     std::atomic<int> done{0};
@@ -404,7 +409,7 @@ int main(int argc, char** argv) {
   check_histograms<float>(PixelType::f32, "f32");
   check_histograms<double>(PixelType::f64, "f64");
   check_grey();
-  for (const std::size_t bins : {1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 256})
+  for (const std::size_t bins : sizes({1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 256}))
     check_distances(bins);
   check_samples();
   check_parallel_for();

@@ -99,7 +99,7 @@ void for_each_run(const ImageView& image, const MaskView& mask, Use use) {
 // Collects runs of 8-bit pixels and gives their counts in the bins of an axis.
 class ByteCounter {
  public:
-  explicit ByteCounter(const BinAxis& axis) : axis_(axis) {
+  explicit ByteCounter(const BinAxis& axis) {
     std::size_t previous = kOutside;
     for (std::size_t v = 0; v < 256; ++v) {
       bin_of_[v] = uniform_bin(static_cast<double>(v), axis);
@@ -144,7 +144,6 @@ class ByteCounter {
     if (bin_of_[level] != kOutside) counts[bin_of_[level]] += static_cast<std::int64_t>(n);
   }
 
-  const BinAxis& axis_;
   bool few_ = false;
   std::size_t bin_of_[256];
   // Segments of levels that share a bin (or lie outside): the bin of a level only grows with it.
