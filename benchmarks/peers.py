@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 cv2.setNumThreads(1)
 
 Array = NDArray[Any]
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED_DATA = Path(
+    os.environ.get("IMGSIM_FAST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
+)
 
 
 def cv2_histogram(image: Array, bins: int) -> Array:

@@ -5,7 +5,7 @@ longer than the release, and calls one function of csrc/imgsim. All messages are
 """
 cimport cython
 cimport numpy as cnp
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 from cpython.pycapsule cimport PyCapsule_GetPointer
