@@ -127,7 +127,9 @@ def test_radius(folder, run):
     radius = everything[6]["distance"]
     found = run("search", "photos/003.png", "photos", "--radius", repr(radius), "--json")
     assert found.json["matches"] == everything[:7]
-    assert run("search", "photos/003.png", "photos", "--radius", "-1").code == 0
+    refused = run("search", "photos/003.png", "photos", "--radius", "-1")
+    assert (refused.code, refused.out) == (2, "")
+    assert "radius must not be negative or NaN, got -1.0" in refused.err
 
 
 def test_html(folder, run, tmp_path):

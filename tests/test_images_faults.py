@@ -264,7 +264,7 @@ def test_random_bytes_after_a_valid_start(name):
         (b"hello, world\n" * 9, "not an image"),
         (b"BMW and Audi are makers of cars", "not an image"),
         (b"<!doctype html><html><body>404 not found</body></html>", "not an image"),
-        (b"\0\0\0 ftypavif\0\0\0\0avifmif1miaf", "not an image"),
+        (b"\0\0\0 ftypavif\0\0\0\0avifmif1miaf", "AVIF are not read"),
         (b"%PDF-1.7", "not an image"),
         (b"\xff\xd8\xff", "cannot decode JPEG"),
         (b"\x89PNG\r\n\x1a\n", "cannot decode PNG"),

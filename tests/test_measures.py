@@ -98,7 +98,7 @@ def test_options_are_plain_json_and_make_the_same_measure_again():
         ({"range": (-math.inf, 0)}, "range must be finite"),
         ({"p": 0.5}, "p must be at least 1, got 0.5"),
         ({"p": math.nan}, "p must be at least 1, got nan"),
-        ({"p": math.inf}, "p must be finite"),
+        ({"p": math.inf}, "a finite p, got inf"),
     ],
 )
 def test_bad_values_of_options(options, words):

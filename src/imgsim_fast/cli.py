@@ -116,6 +116,8 @@ def index(
     path = index_path or os.path.join(folder, INDEX_NAME)
     options = _measure_options(bins, grey_range, p)
     threads = _threads_of(threads)  # before anything is created
+    if Index.exists(folder):
+        raise errors.InvalidInputError(f"FOLDER {folder!r} is an index; name the folder of images")
     if not os.path.isdir(folder):
         raise errors.InvalidInputError(f"FOLDER {folder!r} is not a directory")
     if Index.exists(path):
@@ -134,28 +136,37 @@ def index(
 @cli.command()
 @click.argument("query")
 @click.argument("where")
-@click.option("-k", "--k", type=int, default=10, show_default=True, help="How many images.")
-@click.option("--radius", type=float, help="All images within this distance instead of k.")
+@click.option("-k", "--k", type=int, help="How many images [default: 10; with --radius: all].")
+@click.option("--radius", type=float, help="Only images within this distance.")
+@click.option("--refresh", is_flag=True, help="Bring the index up to date first.")
 @_measure
 @_html
 @_threads
 @_json
 def search(
-    query: str, where: str, k: int, radius: float | None, measure: str | None, bins: int | None,
-    grey_range: tuple[float, float] | None, p: float | None, html: str | None, force: bool,
-    threads: int | None, as_json: bool,
+    query: str, where: str, k: int | None, radius: float | None, refresh: bool,
+    measure: str | None, bins: int | None, grey_range: tuple[float, float] | None, p: float | None,
+    html: str | None, force: bool, threads: int | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Find the images in WHERE most similar to the image QUERY.
 
-    WHERE is an index, a folder with an index, or any folder of images, which is then read first.
+    WHERE is an index, a folder with an index, or any folder of images, which is then read first. An
+    index is searched as it is: `--refresh`, or `imgsim index`, takes in what has changed since.
     """
+    if html is not None and not force and os.path.lexists(html):
+        raise FileExistsError(f"{html!r} exists already; --force replaces it")
     options = _measure_options(bins, grey_range, p)
     with _searchable(where, measure, options, threads, as_json) as (store, skipped):
+        if refresh:
+            with _progress("refreshing", lambda: len(store), quiet=as_json) as advance:
+                skipped = store.refresh(threads=threads, progress=advance).skipped
         start = time.perf_counter()
         if radius is None:
-            matches = store.search(query, k, threads=threads)
+            matches = store.search(query, 10 if k is None else k, threads=threads)
         else:
             matches = store.range_search(query, radius, threads=threads)
+            if k is not None:
+                matches = matches.first(k)
         seconds = time.perf_counter() - start
         if html is not None:
             _write_page(html, force, store, query, where, matches, seconds, len(skipped))
@@ -218,7 +229,6 @@ def stats(where: str, as_json: bool) -> int:
         ("size", _size(found.bytes)),
         ("segments", f"{found.segments:,} ({found.dead_rows:,} dead rows)"),
         *(("folder", display_name(folder)) for folder in found.folders),
-        ("skipped", f"{len(found.skipped):,} files"),
     ]
     for name, value in lines:
         click.echo(f"{name:<9} {value}")
@@ -385,12 +395,13 @@ def _print_added(report: AddReport, store: Index, as_json: bool, silent: bool = 
     ]
     done = ", ".join(parts) or "no images found"
     click.echo(f"{len(store):,} images in {_shown(store.path)} ({done}) in {report.seconds:.2f} s")
-    if report.skipped:
-        click.echo(f"skipped {len(report.skipped):,} files that could not be read:", err=True)
-        _list_skipped(report.skipped, err=True)
+    _list_skipped(report.skipped, err=True)
 
 
 def _list_skipped(skipped: list[tuple[str, str]], *, err: bool) -> None:
+    if skipped:
+        files = "1 file" if len(skipped) == 1 else f"{len(skipped):,} files"
+        click.echo(f"skipped {files} that could not be read:", err=err)
     for path, reason in skipped[:_SHOWN_SKIPPED]:
         click.echo(f"  {_shown(path)}: {display_name(reason)}", err=err)
     if len(skipped) > _SHOWN_SKIPPED:
@@ -421,12 +432,14 @@ def _print_matches(
         f"{_shown(query)}: {len(matches.ids)} of {len(store):,} images in {_shown(where)}, "
         f"{seconds * 1e3:.1f} ms"
     )
-    click.echo(f"\n rank  distance  image          ({store.measure} distance in {unit})")
+    if matches.paths:
+        click.echo(f"\n rank  distance  image          ({store.measure} distance in {unit})")
+    else:
+        click.echo("no image is that near" if len(store) else "the index is empty")
     for rank, (distance, path) in enumerate(zip(matches.distances, matches.paths, strict=True), 1):
-        click.echo(f"{rank:5d}  {distance:8.3f}  {_shown(path)}")
-    if skipped:
-        click.echo(f"skipped {len(skipped):,} files that could not be read:", err=True)
-        _list_skipped(skipped, err=True)
+        gone = "" if os.path.lexists(path) else "   (the file has gone)"
+        click.echo(f"{rank:5d}  {distance:8.3f}  {_shown(path)}{gone}")
+    _list_skipped(skipped, err=True)
 
 
 def _write_page(
@@ -493,6 +506,9 @@ def _run() -> int:
             return int(cli.invoke(context) or GOOD)
     except click.exceptions.Exit as done:
         return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE
     except click.ClickException as error:
         where = getattr(error, "ctx", None)
         if where is not None:
@@ -506,11 +522,18 @@ def _run() -> int:
     except errors.IndexLockedError as error:
         return _complain(str(error), LOCKED)
     except errors.IndexCorruptError as error:
-        return _complain(str(error), CORRUPT)
+        hint = "delete the index (the images stay) and make it again with `imgsim index`"
+        return _complain(f"{error}; to repair it, {hint}", CORRUPT)
+    except errors.IndexMismatchError as error:
+        return _complain(f"{error}; name another --index, or delete this one", USAGE)
     except (errors.ImgsimError, FileExistsError) as error:
         return _complain(str(error), USAGE)
     except (OSError, MemoryError) as error:
         return _complain(str(error) or type(error).__name__, FAILED)
+    except ValueError as error:
+        if "IMGSIM_FAST_ISA" not in str(error):
+            raise
+        return _complain(str(error), USAGE)
 
 
 def _complain(text: str, code: int) -> int:

@@ -35,7 +35,8 @@ def grey_histogram(image: Image | Pixels, axis: _core.Axis) -> NDArray[np.int64]
     if getattr(image, "mode", None) not in ("L", "RGB"):
         kind = getattr(image, "mode", type(image).__name__)
         raise InvalidTypeError(
-            f"image must be a uint8 array or a Pillow image in mode L or RGB, got {kind}"
+            f"image must be a uint8 array or a Pillow image in mode L or RGB, got {kind}: convert "
+            "it, or give the file"
         )
     export = getattr(image, "__arrow_c_array__", None)
     if export is not None:

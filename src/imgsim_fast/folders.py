@@ -20,19 +20,12 @@ from imgsim_fast.images import looks_like_image
 __all__ = ["SUFFIXES", "find_images"]
 
 SUFFIXES: Final = frozenset(
-    {
-        ".bmp",
-        ".dib",
-        ".gif",
-        ".jfif",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".png",
-        ".tif",
-        ".tiff",
+    (
+        *(".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff"),
         ".webp",
-    }
+        # Photographs that the reader refuses with a reason, rather than not at all.
+        *(".avif", ".heic", ".heif", ".jp2", ".jxl"),
+    )
 )
 
 _SUFFIX_BYTES: Final = frozenset(suffix.encode("ascii") for suffix in SUFFIXES)

@@ -41,7 +41,10 @@ def histogram(
     bins : int or sequence of int
         Number of bins; for c channels one number for each, or one for all.
     range : (float, float) or sequence of them
-        First and last edge, finite; for c channels one pair for each, or one for all.
+        First and last edge, finite; for c channels one pair for each, or one for all. The defaults
+        of `bins` and `range` are for 8-bit levels (NumPy's own are 10 bins over the data): for
+        floats in 0 ... 1 give ``range=(0, 1)``. An RGB image with the default 256 bins per channel
+        makes 2**24 joint bins, 134 MB.
     mask : array_like, optional
         Boolean or uint8 of shape (h, w) (or (n,)): only pixels where it is nonzero are counted.
     density : bool
@@ -73,7 +76,8 @@ def histogram(
         return _joint(pixels, bins, range, mask, density)
     if pixels.ndim not in (1, 2):
         raise InvalidInputError(
-            f"image must have shape (n,), (h, w) or (h, w, channels), got {pixels.shape}"
+            f"image must have shape (n,), (h, w) or (h, w, channels), got {pixels.shape}; "
+            "histograms() takes many images"
         )
     selected = _validate.as_mask(mask, pixels.shape)
     if pixels.ndim == 1:
@@ -149,7 +153,10 @@ def _joint(
 ) -> NDArray[Any]:
     channels = pixels.shape[2]
     if not 1 <= channels <= 4:
-        raise InvalidInputError(f"image must have 1 to 4 channels, got {channels}")
+        raise InvalidInputError(
+            f"image must have 1 to 4 channels, got {channels} (shape {pixels.shape}); histograms() "
+            "takes many images"
+        )
     selected = _validate.as_mask(mask, pixels.shape[:2])
     numbers = [bins] * channels if np.ndim(bins) == 0 else list(bins)  # type: ignore[arg-type]
     ranges = _ranges(range, channels)

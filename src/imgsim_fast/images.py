@@ -91,7 +91,8 @@ _SIGNATURES: Final = (
     ("TIFF", re.compile(rb"II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]")),
 )
 
-# The metadata in which Pillow looks for the orientation, kept when a rule makes a new image.
+# ISO media files: HEIF, HEIC and AVIF.
+_ISO_IMAGE = re.compile(rb"....ftyp(heic|heix|hevc|heim|heis|mif1|msf1|avif|avis)", re.DOTALL)
 
 _FILE_KINDS: Final = {
     stat.S_IFDIR: "a directory",
@@ -322,6 +323,8 @@ def open_pixels(
     form = _format_of(data[:_HEADER_BYTES])
     if not data:
         raise ImageDecodeError("empty file")
+    if form is None and _ISO_IMAGE.match(data):
+        raise ImageDecodeError("HEIF, HEIC and AVIF are not read: convert it to JPEG or PNG")
     if form is None:
         raise ImageDecodeError(f"not an image of a known format ({', '.join(FORMATS)})")
     with Quiet():

@@ -69,7 +69,13 @@ class Catalog:
         self._prefix = self._base.rstrip(separator) + separator
         file = os.path.join(self.folder, FILE)
         if not os.path.isfile(file):
-            raise IndexVersionError(f"{folder!r} is not an imgsim index: it has no {FILE}")
+            if not os.path.isdir(self.folder):
+                raise IndexVersionError(f"there is no index {folder!r}: no such directory")
+            inside = os.path.join(folder, ".imgsim")
+            hint = (
+                f"; its index is {inside!r}" if os.path.isfile(os.path.join(inside, FILE)) else ""
+            )
+            raise IndexVersionError(f"{folder!r} is not an imgsim index: it has no {FILE}{hint}")
         self._db = _connect(file)
         try:
             self._check_format(folder)

@@ -90,6 +90,8 @@ class IndexedImage(NamedTuple):
 class Index:
     """A directory that remembers images and finds the most similar ones.
 
+    A search looks at what was there at the last `add` or `refresh`, not at the folders.
+
     Make one with :meth:`create` or :meth:`open`. Many processes may search an index while one
     writes to it; each search sees one whole commit. Methods may be called from several threads.
 
@@ -103,6 +105,8 @@ class Index:
     """
 
     def __init__(self, catalog: Catalog) -> None:
+        if not isinstance(catalog, Catalog):
+            raise InvalidTypeError("use Index.open(path) or Index.create(path), not Index(path)")
         self._catalog = catalog
         self._measure = _measure_of(catalog)
         self._snapshot: Snapshot | None = None
@@ -385,7 +389,8 @@ class Index:
 
         Parameters
         ----------
-        image : path, bytes of an encoded image, or uint8 array of shape (h, w) or (h, w, 3)
+        image : path, encoded bytes, uint8 array of shape (h, w) or (h, w, 3), or Pillow image
+            A Pillow image must be in mode L or RGB.
         k : int
             More than there are gives all.
         threads : int, optional
@@ -429,9 +434,9 @@ class Index:
             limit = float(radius)
         except (TypeError, ValueError) as error:
             raise InvalidTypeError(f"radius must be a number, got {radius!r}") from error
-        if np.isnan(limit):
-            raise InvalidInputError("radius is NaN")
         higher = self._measure.higher_is_better
+        if np.isnan(limit) or (limit < 0 and not higher):
+            raise InvalidInputError(f"radius must not be negative or NaN, got {radius}")
         query = describe(self._measure, image)
         workers = _threads.resolve(threads)
         return self._matches(
@@ -549,9 +554,12 @@ def _measure_of(catalog: Catalog) -> Measure:
 
 def _check_vacant(folder: str) -> None:
     """Raise if a folder holds anything but what an interrupted creation leaves."""
-    for name in os.listdir(folder):
+    for name in sorted(os.listdir(folder)):
+        if name == catalogs.FILE:
+            raise FileExistsError(f"{folder!r} is an index already: use Index.open")
         if name != "lock" and not name.startswith(catalogs.UNFINISHED):
-            raise FileExistsError(f"{folder!r} exists and is not empty: it holds {name!r}")
+            hint = ", what is left of an index; delete it" if name.startswith("segment-") else ""
+            raise FileExistsError(f"{folder!r} exists and is not empty: it holds {name!r}{hint}")
 
 
 def _id_of(catalog: Catalog, item: int | PathLike) -> int:

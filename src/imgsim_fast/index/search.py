@@ -35,6 +35,10 @@ class Matches(NamedTuple):
     ids: NDArray[np.int64]
     paths: list[str]
 
+    def first(self, k: int) -> Matches:
+        """Return the best k of them."""
+        return Matches(self.distances[:k], self.ids[:k], self.paths[:k])
+
 
 class Snapshot:
     """The segments of one commit, mapped, with the rows that no image uses any more."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Measure", "compare", "describe", "get_measure", "measures"]
 
+# What else an image can be: a Pillow image in mode L or RGB.
 ImageLike = str | bytes | bytearray | memoryview | os.PathLike[Any] | NDArray[Any]
 
 _MEASURES: dict[str, type[Wasserstein]] = {Wasserstein.name: Wasserstein}
@@ -63,14 +64,17 @@ def describe(measure: Measure, image: ImageLike | Image) -> Row:
 
 
 def compare(
-    image1: ImageLike, image2: ImageLike, measure: str = "wasserstein", **options: Any
+    image1: ImageLike | Image,
+    image2: ImageLike | Image,
+    measure: str = "wasserstein",
+    **options: Any,
 ) -> float:
     """Compare two images by a measure.
 
     Parameters
     ----------
-    image1, image2 : path, bytes of an encoded image, or uint8 array of shape (h, w) or (h, w, 3)
-        Sizes may differ.
+    image1, image2 : path, encoded bytes, uint8 array of shape (h, w) or (h, w, 3), Pillow image
+        Sizes may differ. A Pillow image must be in mode L or RGB.
     measure : str
         A name from :func:`measures`.
     **options

@@ -53,7 +53,7 @@ class Wasserstein:
             raise InvalidInputError(f"bins must be at most {_MAX_BINS}, got {bins}")
         self._p = _validate.as_order(p)
         if math.isinf(self._p):
-            raise InvalidInputError("p must be finite for an index, got inf")
+            raise InvalidInputError("measure wasserstein needs a finite p, got inf")
         self._axis = make_axis(self._bins, range)
         first, last = (float(edge) for edge in range)
         if not first < last:

@@ -48,10 +48,15 @@ def search_page(
     asked = ReportImage(
         query, upright.width, upright.height, make_thumbnail(upright), index.describe(upright)
     )
+    bases = [os.path.abspath(source), os.path.dirname(index.path)]
     found = []
     for distance, image in zip(matches.distances, index.images(matches.ids), strict=True):
         shown = ReportImage(
-            image.path, image.width, image.height, _thumbnail(image.path), image.descriptor
+            _below(image.path, bases),
+            image.width,
+            image.height,
+            _thumbnail(image.path),
+            image.descriptor,
         )
         found.append(ReportMatch(shown, float(distance)))
     return render_search(
@@ -60,6 +65,14 @@ def search_page(
             os.fsencode(source), skipped,
         )
     )  # fmt: skip
+
+
+def _below(path: str, bases: list[str]) -> str:
+    """Return the path without the folder searched: a page may be passed on."""
+    for base in bases:
+        if path.startswith(base.rstrip(os.sep) + os.sep):
+            return os.path.relpath(path, base)
+    return path
 
 
 def _thumbnail(path: str) -> bytes:
