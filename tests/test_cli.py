@@ -411,3 +411,68 @@ def test_head_takes_one_line(folder):
         err = child.stderr.read()
         assert child.wait(timeout=60) in (0, 141)  # it may have been quicker than we
     assert err == b""
+
+
+# ---- what newcomers stumbled over ----------------------------------------------------------------
+
+
+def test_no_command_shows_the_help():
+    done = process()
+    assert done.returncode == 2
+    assert b"imgsim demo" in done.stderr.splitlines()[5]
+    assert b"\\n" not in done.stderr
+
+
+def test_search_takes_the_index_as_it_is_unless_told(folder, run):
+    assert run("index", "photos").code == 0
+    write(folder / "new.png", 77)
+    stale = run("search", "photos/new.png", "photos", "-k", 1)
+    assert "new.png" not in stale.out.splitlines()[3]
+    fresh = run("search", "photos/new.png", "photos", "-k", 1, "--refresh")
+    assert fresh.out.splitlines()[3].split() == ["1", "0.000", "photos/new.png"]
+
+
+def test_a_match_whose_file_has_gone_is_marked(folder, run):
+    assert run("index", "photos").code == 0
+    shutil.copy(folder / "003.png", "query.png")
+    (folder / "003.png").unlink()
+    found = run("search", "query.png", "photos", "-k", 2).out.splitlines()
+    assert found[3].endswith("photos/003.png   (the file has gone)")
+    assert "gone" not in found[4]
+
+
+def test_radius_and_k_together_give_the_nearest_within(folder, run):
+    every = run("search", "photos/003.png", "photos", "--radius", 1000, "--json").json["matches"]
+    three = run("search", "photos/003.png", "photos", "--radius", 1000, "-k", 3, "--json")
+    assert len(every) == 20
+    assert [m["distance"] for m in three.json["matches"]] == [m["distance"] for m in every[:3]]
+    none = run("search", "photos/003.png", "photos", "-k", 1, "--radius", 0, "--json").json
+    assert len(none["matches"]) == 1
+
+
+def test_photographs_of_a_format_that_is_not_read_are_listed(folder, run):
+    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    done = run("index", "photos")
+    assert done.code == 3
+    assert "skipped 1 file that could not be read:" in done.err
+    assert "photos/phone.heic: HEIF, HEIC and AVIF are not read" in done.err
+
+
+def test_an_index_is_no_folder_of_images(folder, run):
+    assert run("index", "photos").code == 0
+    again = run("index", "photos/.imgsim")
+    assert again.code == 2
+    assert "is an index; name the folder of images" in again.err
+
+
+def test_messages_say_what_to_do(folder, run):
+    assert run("index", "photos").code == 0
+    (folder / "page.html").write_text("mine")
+    refused = run("search", "photos/003.png", "photos", "--html", "photos/page.html")
+    assert refused.code == 2
+    assert "--force" in refused.err
+    assert "--index" in run("index", "photos", "--bins", 7).err
+    os.truncate(folder / ".imgsim" / "segment-00000001.rows.npy", 100)
+    damaged = run("search", "photos/003.png", "photos")
+    assert damaged.code == 4
+    assert "delete the index" in damaged.err
