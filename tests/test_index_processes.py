@@ -179,7 +179,7 @@ class FailingAt:
     ("owner", "name", "code"),
     [
         (os, "fsync", errno.EIO),
-        (np.lib.format, "write_array", errno.ENOSPC),
+        (np.lib.format, "write_array_header_1_0", errno.ENOSPC),
         (segments, "_write_array", errno.EDQUOT),
         (segments, "sync_folder", errno.EIO),
     ],
@@ -206,7 +206,7 @@ def test_write_errors_at_every_step(tmp_path, folder, monkeypatch, owner, name, 
                 count = len(answers(reader))
                 assert (count - 1) % 16 in (0, 15)
                 assert len(reader) == count
-                assert [text for text in reader.verify() if "next writer" not in text] == []
+                assert reader.verify() == []
                 assert answers(index) == answers(reader)
             # The same object goes on, and leaves nothing behind.
             assert index.add(folder).added == 40 - count
@@ -241,8 +241,9 @@ def test_orphan_segments_are_ignored_and_removed_by_the_next_writer(tmp_path, fo
             (tmp_path / "index" / name).write_bytes(b"half")
         (tmp_path / "index" / "notes.txt").write_text("mine")
         assert answers(index) == expected
-        assert len(index.verify()) == 2
-        assert all("segment-00000099" in text for text in index.verify())
+        assert index.verify() == []  # a writer at work has such files too
         index.add([])
+        left = os.listdir(tmp_path / "index")
+        assert not [name for name in left if name.startswith("segment-00000099")]
         assert index.verify() == []
         assert (tmp_path / "index" / "notes.txt").exists()

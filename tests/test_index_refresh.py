@@ -105,7 +105,11 @@ def test_images_of_a_folder_that_cannot_be_listed_are_kept(tmp_path, folder, mon
             return listdir(path)
 
         monkeypatch.setattr(os, "listdir", denied)
-        assert numbers(index.refresh()) == (0, 0, 40, 0, 0)
+        report = index.refresh()
+        assert numbers(report) == (0, 0, 40, 0, 1)
+        assert report.skipped == [
+            (str(folder / "sub"), "the folder cannot be listed: Permission denied")
+        ]
         assert len(index) == 41
         monkeypatch.undo()
         assert index.refresh().removed == 1

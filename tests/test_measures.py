@@ -92,7 +92,7 @@ def test_options_are_plain_json_and_make_the_same_measure_again():
         ({"bins": 0}, "bins must be at least 1, got 0"),
         ({"bins": -3}, "bins must be at least 1, got -3"),
         ({"bins": 65537}, "bins must be at most 65536, got 65537"),
-        ({"range": (5, 5)}, r"range must increase, got \(5, 5\)"),
+        ({"range": (5, 5)}, r"range must increase, got \(5.0, 5.0\)"),
         ({"range": (9, 1)}, r"range must not decrease, got \(9.0, 1.0\)"),
         ({"range": (0, math.nan)}, "range must be finite"),
         ({"range": (-math.inf, 0)}, "range must be finite"),

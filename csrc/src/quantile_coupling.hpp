@@ -45,9 +45,12 @@ void couple_quantiles(const double* a, std::size_t n, double fa, const double* b
       move(std::min(i, n - 1), std::min(j, m - 1), next - level);
       level = next;
     }
-    // An empty bin, or one used up, ends at or below the level.
-    if (i < n && next_a <= level) ++i;
-    if (j < m && next_b <= level) ++j;
+    // An empty bin, or one used up, ends at or below the level. NaN, which only a caller who
+    // changes the masses meanwhile can bring in, is passed over too: the loop ends whatever it
+    // reads.
+    const bool past_a = i < n && !(next_a > level), past_b = j < m && !(next_b > level);
+    if (past_a || !past_b) ++i;
+    if (past_b || !past_a) ++j;
   }
 }
 

@@ -152,11 +152,14 @@ double Wasserstein1d::on_line(const double* a, double fa, const double* b, doubl
     return largest;
   };
   if (std::isinf(p_)) return largest_displacement();
-  // Orders whose powers could leave the range of a double are taken of displacements up to 1.
-  const double span = displacement(0, bins_ - 1);
-  const bool safe = span <= 1.0 ? p_ <= 3.0 : p_ * std::log2(span) < 50.0;
-  const double unit = safe ? 1.0 : largest_displacement();
-  if (unit == 0.0) return 0.0;
+  // Powers are taken of displacements up to about 1, where they cannot leave the range of a double:
+  // a unit that is a power of two changes no digit, one that is the largest itself suits any order.
+  double unit = 1.0;
+  if (!positions_.empty() || p_ * std::log2(static_cast<double>(bins_)) > 50.0) {
+    unit = largest_displacement();
+    if (unit == 0.0) return 0.0;
+    if (p_ <= 64.0) unit = power_of_two_above(unit);
+  }
   const Power power(p_);
   double cost = 0.0;
   couple_quantiles(a, bins_, fa, b, bins_, fb, [&](std::size_t i, std::size_t j, double mass) {
@@ -300,13 +303,18 @@ double wasserstein_1d_unit(const double* a, const double* b, std::size_t bins) {
 namespace {
 
 struct SortedSample {
-  std::vector<std::size_t> order;
+  std::vector<double> positions;   // a copy: a caller who changes his while they are sorted
+  std::vector<std::size_t> order;  // would lead the sort out of bounds
   std::vector<double> sums;
 
-  explicit SortedSample(const Sample& sample) : order(sample.positions.size), sums(order.size()) {
+  explicit SortedSample(const Sample& sample)
+      : positions(sample.positions.begin(), sample.positions.end()),
+        order(positions.size()),
+        sums(positions.size()) {
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::stable_sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) {
-      return sample.positions[i] < sample.positions[j];
+      const double x = positions[i], y = positions[j];
+      return x < y || (std::isnan(y) && !std::isnan(x));
     });
     double sum = 0.0;
     for (std::size_t k = 0; k < order.size(); ++k) {
@@ -331,7 +339,7 @@ double sample_coupling(const Sample& x, const Sample& y, double p, Totals totals
                    [&](std::size_t i, std::size_t j, double mass) {
                      const std::size_t source = a.order[i], target = b.order[j];
                      const double share = mass / scale.den;
-                     const double from = x.positions[source], to = y.positions[target];
+                     const double from = a.positions[source], to = b.positions[target];
                      if (from != to) cost += power(from - to) * share;
                      if (plan != nullptr)
                        plan->push_back({static_cast<std::int64_t>(source),

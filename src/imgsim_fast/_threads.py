@@ -7,6 +7,7 @@ import os
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 
 VARIABLE = "IMGSIM_FAST_NUM_THREADS"
+_MOST = 1024
 
 
 def resolve(threads: int | None) -> int:
@@ -21,13 +22,13 @@ def resolve(threads: int | None) -> int:
             threads = 0
         if threads < 1:
             raise InvalidInputError(f"{VARIABLE} must be a positive whole number, got {text!r}")
-        return threads
+        return min(threads, _MOST)
     if isinstance(threads, bool) or not hasattr(threads, "__index__"):
         raise InvalidTypeError(f"threads must be an integer or None, got {threads!r}")
     number = threads.__index__()
     if number < 1:
         raise InvalidInputError(f"threads must be at least 1, got {number}")
-    return min(number, 1024)
+    return min(number, _MOST)
 
 
 def _usable_cpus() -> int:

@@ -51,24 +51,30 @@ def _check_whole(name: str, array: Array) -> None:
         )
 
 
-# ---- masses ----------------------------------------------------------------------------------
-
-
-def as_masses(name: str, value: ArrayLike) -> NDArray[np.float64]:
-    """Float64, C-contiguous, shape (..., bins) with at least one bin; elements not yet checked."""
+def as_real(name: str, value: ArrayLike) -> Array:
+    """Booleans, integers that float64 holds exactly, or floats of at most 64 bits."""
     array = _as_array(name, value)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise InvalidTypeError(
             f"{name} must hold booleans, integers or floats of at most 64 bits, got {array.dtype}"
         )
+    if array.dtype.kind in "iu":
+        _check_whole(name, array)
+    return array
+
+
+# ---- masses ----------------------------------------------------------------------------------
+
+
+def as_masses(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Float64, C-contiguous, shape (..., bins) with at least one bin; elements not yet checked."""
+    array = as_real(name, value)
     if array.ndim == 0:
         raise InvalidInputError(
             f"{name} must have at least one dimension, got the scalar {value!r}"
         )
     if array.shape[-1] == 0:
         raise InvalidInputError(f"{name} has no bins: its shape is {array.shape}")
-    if array.dtype.kind in "iu":
-        _check_whole(name, array)
     return np.require(array, np.float64, ["C", "A"])
 
 
@@ -112,15 +118,11 @@ def as_positions(positions: ArrayLike | None, bins: int) -> NDArray[np.float64] 
     """Sorted finite float64 positions, one per bin; None where bins are one unit apart."""
     if positions is None:
         return None
-    array = _as_array("positions", positions)
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise InvalidTypeError(f"positions must hold real numbers, got {array.dtype}")
+    array = as_real("positions", positions)
     if array.ndim != 1 or array.size != bins:
         raise InvalidInputError(
             f"positions must have shape ({bins},), one per bin, got {array.shape}"
         )
-    if array.dtype.kind in "iu":
-        _check_whole("positions", array)
     array = np.require(array, np.float64, ["C", "A"])
     if not np.isfinite(array).all():
         at = int(np.flatnonzero(~np.isfinite(array))[0])
@@ -134,11 +136,16 @@ def as_positions(positions: ArrayLike | None, bins: int) -> NDArray[np.float64] 
     return array
 
 
+def is_one(p: object) -> bool:
+    """Tell whether an order is the plain number 1, whatever else it may be."""
+    return isinstance(p, (int, float)) and p == 1
+
+
 def as_order(p: float) -> float:
     """Return the order p >= 1 of a Wasserstein distance; infinity is allowed."""
     try:
         order = float(p)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidTypeError(f"p must be a number, got {p!r}") from error
     if not order >= 1:
         raise InvalidInputError(f"p must be at least 1, got {p}")
@@ -183,7 +190,7 @@ def _as_period(
         return natural
     try:
         period = float(circular)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidTypeError(f"circular must be a bool or a length, got {circular!r}") from error
     span = natural if positions is None else float(positions[-1] - positions[0])
     if not math.isfinite(period) or period <= 0 or period < span:
@@ -208,6 +215,13 @@ def as_count(name: str, value: int, *, least: int = 1) -> int:
     if number < least:
         raise InvalidInputError(f"{name} must be at least {least}, got {number}")
     return number
+
+
+def as_seconds(name: str, value: object) -> float:
+    """Return a time of at least 0."""
+    if not isinstance(value, (int, float)) or not value >= 0:
+        raise InvalidInputError(f"{name} must be a number and not negative, got {value!r}")
+    return float(value)
 
 
 def as_out(out: object, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -155,6 +155,8 @@ def search(
     """
     if html is not None and not force and os.path.lexists(html):
         raise FileExistsError(f"{html!r} exists already; --force replaces it")
+    if html is not None and os.path.exists(html) and os.path.samefile(html, query):
+        raise errors.InvalidInputError(f"--html {html!r} is the query image itself")
     options = _measure_options(bins, grey_range, p)
     with _searchable(where, measure, options, threads, as_json) as (store, skipped):
         if refresh:
@@ -491,7 +493,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     code = _run()
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as with `imgsim ... >&-`
+            sys.stdout.flush()
     except BrokenPipeError:
         code = PIPE_CLOSED
     if code == PIPE_CLOSED:  # what is left in the buffer must not complain again at exit

@@ -51,6 +51,8 @@ def grey_histogram(image: Image | Pixels, axis: _core.Axis) -> NDArray[np.int64]
 
 
 def _of_array(image: Pixels, axis: _core.Axis) -> NDArray[np.int64]:
+    if isinstance(image, np.ma.MaskedArray) and np.ma.getmask(image).any():
+        raise InvalidInputError("image is a masked array with masked elements")
     if image.dtype != np.uint8:
         raise InvalidTypeError(f"image must be uint8, got {image.dtype}")
     if image.size == 0:

@@ -17,6 +17,7 @@ __all__ = ["histogram", "histograms"]
 
 Range = tuple[float, float]
 _MAX_BINS = 2**31  # 16 GB of counts
+_CACHED_BINS = 4096  # edges of more bins are not kept for the next call
 
 
 def histogram(
@@ -196,28 +197,35 @@ def _ranges(range: object, channels: int) -> list[Any]:
 
 def make_axis(bins: object, range: object, single: bool = False) -> _core.Axis:
     """Return the equal bins that NumPy would make; `single` for its float32 edges."""
+    if not isinstance(bins, int) or bins > _CACHED_BINS:
+        number = _validate.as_count("bins", bins)  # type: ignore[arg-type]
+        return _new_axis(number, *as_range(range), single)
     try:
         return _cached_axis(bins, *range, single)  # type: ignore[misc]
     except TypeError:
         pass  # unhashable, not a pair, or not numbers: the checks below say what is wrong
-    number = _validate.as_count("bins", bins)  # type: ignore[arg-type]
-    return _cached_axis(number, *_as_range(range), single)
+    return _cached_axis(_validate.as_count("bins", bins), *as_range(range), single)
 
 
-def _as_range(range: Any) -> Range:
+def as_range(range: Any) -> Range:
+    """Return the two ends as floats; the message names them."""
     try:
         first, last = (float(edge) for edge in range)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidTypeError(f"range must be two numbers, got {range!r}") from error
     return first, last
 
 
 @lru_cache(maxsize=256, typed=True)
 def _cached_axis(bins: int, first: Any, last: Any, single: bool) -> _core.Axis:
+    return _new_axis(bins, first, last, single)
+
+
+def _new_axis(bins: int, first: Any, last: Any, single: bool) -> _core.Axis:
     number = _validate.as_count("bins", bins)
     if number > _MAX_BINS:
         raise MemoryError(f"bins is {number}: their counts take {8 * number} bytes")
-    first, last = _as_range((first, last))
+    first, last = as_range((first, last))
     if not (math.isfinite(first) and math.isfinite(last)):
         raise InvalidInputError(f"range must be finite, got {(first, last)}")
     if first > last:

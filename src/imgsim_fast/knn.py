@@ -67,11 +67,11 @@ def knn(
     >>> isf.knn([4, 0, 0], [[0, 0, 4], [2, 2, 0], [0, 4, 0]], k=2).indices
     array([1, 2])
     """
-    if positions is None and circular is False and p == 1 and metric == "wasserstein":
+    check_metric(metric)
+    if positions is None and circular is False and _validate.is_one(p):
         quick = _quick(queries, database, k, threads)
         if quick is not None:
             return quick
-    check_metric(metric)
     number = _validate.as_count("k", k)
     rows = (
         database

@@ -77,7 +77,7 @@ def wasserstein_1d(
     >>> isf.wasserstein_1d([1, 0, 0], [0, 0, 1], circular=True)
     1.0
     """
-    if positions is None and circular is False and p == 1:
+    if positions is None and circular is False and _validate.is_one(p):
         quick = _core.wasserstein_1d_plain(a, b)
         if quick is not None:
             return quick
@@ -212,7 +212,10 @@ def cdf_vectors(
     >>> float(abs(u - v).sum()), isf.wasserstein_1d([1, 1, 0], [0, 1, 1])
     (1.0, 1.0)
     """
-    kind = np.dtype(dtype)
+    try:
+        kind = np.dtype(dtype)
+    except TypeError as error:
+        raise InvalidTypeError(f"dtype must be float64 or float32, got {dtype!r}") from error
     if kind not in (np.dtype(np.float64), np.dtype(np.float32)):
         raise InvalidTypeError(f"dtype must be float64 or float32, got {kind}")
     masses = _validate.as_masses("histograms", histograms)
@@ -227,9 +230,9 @@ def cdf_vectors(
     return vectors.astype(kind, copy=False).reshape(masses.shape)
 
 
-def check_metric(metric: str) -> None:
+def check_metric(metric: object) -> None:
     """Raise unless the metric is one that batches know."""
-    if metric != "wasserstein":
+    if not isinstance(metric, str) or metric != "wasserstein":
         raise InvalidInputError(f"metric must be 'wasserstein', got {metric!r}")
 
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+from imgsim_fast import _validate
+from imgsim_fast.errors import InvalidInputError
 
 Floats = NDArray[np.float64]
 
 
 def as_sample(name: str, values: ArrayLike) -> Floats:
     """Return a float64 vector of at least one value."""
-    try:
-        array: NDArray[Any] = np.asarray(values)
-    except ValueError as error:
-        raise InvalidTypeError(f"{name} cannot be seen as an array: {error}") from error
-    if array.dtype.kind not in "biuf":
-        raise InvalidTypeError(f"{name} must hold real numbers, got {array.dtype}")
+    array = _validate.as_real(name, values)
     if array.ndim != 1 or array.size == 0:
         raise InvalidInputError(
             f"{name} must be a vector of at least one value, got shape {array.shape}"

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imgsim_fast import _core
+from imgsim_fast import _core, _validate
 from imgsim_fast.compat._samples import as_sample, as_weights
-from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+from imgsim_fast.errors import InvalidInputError
 
 __all__ = ["emd2_1d", "wasserstein_1d"]
 
@@ -56,8 +56,7 @@ def wasserstein_1d(
     >>> pot.wasserstein_1d([0.0, 1.0], [3.0, 4.0], p=2)
     9.0
     """
-    if not p >= 1:
-        raise InvalidInputError(f"p must be at least 1, got {p}")
+    p = _validate.as_order(p)
     if return_plans not in (True, False, "coo_tuple"):
         raise InvalidInputError(f"return_plans must be a bool or 'coo_tuple', got {return_plans!r}")
     u, v = _batch("u_values", u_values), _batch("v_values", v_values)
@@ -124,6 +123,8 @@ def emd2_1d(
     >>> pot.emd2_1d([2.0, 0.0], [0.0, 3.0], [0.5, 0.5], [0.5, 0.5])
     0.5
     """
+    if not isinstance(metric, str):
+        raise InvalidInputError(f"metric must be a name, got {metric!r}")
     powers = {"sqeuclidean": 2.0, "minkowski": float(p), "cityblock": 1.0, "euclidean": 1.0}
     if metric not in powers:
         raise InvalidInputError(f"metric must be one of {', '.join(powers)}, got {metric!r}")
@@ -146,9 +147,7 @@ def emd2_1d(
 
 
 def _batch(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise InvalidTypeError(f"{name} must hold real numbers, got {array.dtype}")
+    array = _validate.as_real(name, values)
     if array.ndim == 0 or array.shape[0] == 0:
         raise InvalidInputError(f"{name} must hold at least one value, got shape {array.shape}")
     if np.isnan(array).any():
@@ -183,7 +182,7 @@ def _column(name: str, weights: NDArray[np.float64], k: int) -> NDArray[np.float
 
 
 def _line(name: str, positions: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(positions)
+    array = _validate.as_real(name, positions)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     sample = as_sample(name, array)

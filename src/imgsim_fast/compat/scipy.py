@@ -54,7 +54,8 @@ def wasserstein_distance(
     v = as_sample("v_values", v_values)
     u_w = None if u_weights is None else as_weights("u_weights", u_weights, u.size)
     v_w = None if v_weights is None else as_weights("v_weights", v_weights, v.size)
-    if np.isnan(u).any() or np.isnan(v).any():
-        return float("nan")
+    both = np.concatenate((u, v))
+    if np.isnan(both).any() or max((both == np.inf).sum(), (both == -np.inf).sum()) > 1:
+        return float("nan")  # SciPy's inf - inf
     cost, _ = _core.sample_coupling(u, u_w, v, v_w, 1.0, True, False)
     return cost

@@ -7,7 +7,8 @@ An index is a directory: ``catalog.sqlite`` names every image and segment, segme
 from __future__ import annotations
 
 from imgsim_fast.index.build import AddReport
-from imgsim_fast.index.index import Index, IndexedImage, IndexStats
+from imgsim_fast.index.index import Index
+from imgsim_fast.index.records import IndexedImage, IndexStats
 from imgsim_fast.index.search import Matches
 
 __all__ = ["AddReport", "Index", "IndexStats", "IndexedImage", "Matches"]

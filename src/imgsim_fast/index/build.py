@@ -187,6 +187,11 @@ class Builder:
         outcome.width, outcome.height = upright_size(image)
         return outcome
 
+    def skip_folder(self, path: bytes, error: OSError) -> None:
+        """Report a directory that cannot be listed."""
+        reason = error.strerror or str(error)
+        self._reasons.append((os.fsdecode(path), f"the folder cannot be listed: {reason}"))
+
     def _take(self, outcome: _Outcome) -> None:
         if outcome.reason:
             self._skipped.append(outcome)

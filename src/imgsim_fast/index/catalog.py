@@ -64,7 +64,9 @@ class Catalog:
 
     def __init__(self, folder: str) -> None:
         self.folder = os.path.abspath(folder)
-        self._base = os.fsencode(os.path.dirname(self.folder))
+        # Through a link to the index, paths stay relative to where the index really is.
+        here = os.path.realpath(self.folder) if os.path.islink(self.folder) else self.folder
+        self._base = os.fsencode(os.path.dirname(here))
         separator = os.fsencode(os.sep)
         self._prefix = self._base.rstrip(separator) + separator
         file = os.path.join(self.folder, FILE)
@@ -122,7 +124,8 @@ class Catalog:
             "decoder": json.dumps(dict(decoder), sort_keys=True),
         }
         meta["checksum"] = _checksum(meta)
-        db = sqlite3.connect(temporary, isolation_level=None)
+        with corruption_named(folder):
+            db = sqlite3.connect(temporary, isolation_level=None)
         try:
             db.executescript(f"BEGIN; {_SCHEMA}")
             db.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
@@ -131,10 +134,12 @@ class Catalog:
             db.execute("COMMIT")
             db.close()
             os.replace(temporary, file)
-        except BaseException:
+        except BaseException as error:
             db.close()
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+            if isinstance(error, sqlite3.Error):
+                raise OSError(f"{file!r}: {error}") from error
             raise
 
     def close(self) -> None:
@@ -201,7 +206,7 @@ class Catalog:
 
     def image_of(self, number: int) -> ImageRecord | None:
         """Look up an image by id."""
-        return self._one_image("id", number)
+        return self._one_image("id", number) if abs(number) < 2**63 else None
 
     def _one_image(self, column: str, value: bytes | int) -> ImageRecord | None:
         found = self._rows(f"{_SELECT_IMAGES} WHERE {column} = ?", (value,))

@@ -6,9 +6,8 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from imgsim_fast.index import catalog as catalogs
 from imgsim_fast.index.build import AddReport, Builder, Progress
 from imgsim_fast.index.catalog import Catalog
 from imgsim_fast.index.lock import writer_lock
+from imgsim_fast.index.records import IndexedImage, IndexStats
 from imgsim_fast.index.search import Matches, Snapshot, as_matches
 from imgsim_fast.index.segments import sync_folder
 from imgsim_fast.index.verify import problems_of
@@ -35,56 +35,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PathLike = str | bytes | os.PathLike[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class IndexStats:
-    """What an index holds.
-
-    Attributes
-    ----------
-    path : str
-    measure : str
-    options : dict
-    images, segments, dead_rows, bytes : int
-        `dead_rows` are rows of removed or changed images that no merge has dropped yet; `bytes` is
-        the size of the index's own files.
-    skipped : list of (str, str)
-        Files that could not be read, with the reason.
-    folders : list of str
-        The folders that `refresh` looks at.
-    """
-
-    path: str
-    measure: str
-    options: dict[str, Any]
-    images: int
-    segments: int
-    dead_rows: int
-    bytes: int
-    skipped: list[tuple[str, str]]
-    folders: list[str]
-
-
-class IndexedImage(NamedTuple):
-    """An image as an index has it.
-
-    Attributes
-    ----------
-    id : int
-    path : str
-        Absolute; names that are not valid text hold surrogates.
-    width, height : int
-        Of the upright image.
-    descriptor : ndarray
-        What the measure compares; for "wasserstein" the grey histogram, uint32 of shape (bins,).
-    """
-
-    id: int
-    path: str
-    width: int
-    height: int
-    descriptor: NDArray[Any]
 
 
 class Index:
@@ -259,7 +209,7 @@ class Index:
         """
         number = _threads.resolve(threads)
         with self._writing(number, progress, commit_seconds) as builder:
-            builder.add(self._candidates(builder.catalog, images_or_folder), checksum=checksum)
+            builder.add(self._candidates(builder, images_or_folder), checksum=checksum)
             builder.merge_small_segments()
             return builder.report()
 
@@ -290,7 +240,7 @@ class Index:
             seen: set[bytes] = set()
             unreadable: list[bytes] = []
             catalog = builder.catalog
-            builder.add(self._recorded(catalog, roots, seen, unreadable), checksum=checksum)
+            builder.add(self._recorded(builder, roots, seen, unreadable), checksum=checksum)
             separator = os.fsencode(os.sep)
             kept = tuple(folder.rstrip(separator) + separator for folder in unreadable)
             gone = [
@@ -324,22 +274,24 @@ class Index:
     def _writing(
         self, threads: int, progress: Progress | None, commit_seconds: float
     ) -> Iterator[Builder]:
-        if not commit_seconds >= 0:
-            raise InvalidInputError(f"commit_seconds must not be negative, got {commit_seconds}")
+        commit_seconds = _validate.as_seconds("commit_seconds", commit_seconds)
+        with self._lock:
+            self._catalog.version()  # a closed index stays closed
         # A connection of its own: searches in other threads go on meanwhile.
         folder = self._catalog.folder
         with writer_lock(folder), contextlib.closing(Catalog(folder)) as catalog:
             yield Builder(catalog, self._measure, threads, progress, commit_seconds)
 
     def _candidates(
-        self, catalog: Catalog, given: PathLike | Iterable[PathLike]
+        self, builder: Builder, given: PathLike | Iterable[PathLike]
     ) -> Iterator[bytes]:
+        catalog = builder.catalog
         if isinstance(given, (str, bytes, os.PathLike)):
             path = _absolute_bytes(given)
             if os.path.isdir(path):
                 with catalog.transaction(write=True):
                     catalog.add_folder(path)
-                yield from self._walk(path, None)
+                yield from self._walk(builder, path, [])
             elif os.path.lexists(path):
                 yield path
             else:
@@ -358,20 +310,21 @@ class Index:
                 seen.add(path)
                 yield path
 
-    def _walk(self, folder: bytes, unreadable: list[bytes] | None) -> Iterator[bytes]:
+    def _walk(self, builder: Builder, folder: bytes, unreadable: list[bytes]) -> Iterator[bytes]:
         def note(path: bytes, error: OSError) -> None:
-            if unreadable is not None:
-                unreadable.append(path)
+            unreadable.append(path)
+            builder.skip_folder(path, error)
 
         own = [os.fsencode(self._catalog.folder)]
         return folders.find_images(folder, exclude=own, on_error=note)
 
     def _recorded(
-        self, catalog: Catalog, roots: list[bytes], seen: set[bytes], unreadable: list[bytes]
+        self, builder: Builder, roots: list[bytes], seen: set[bytes], unreadable: list[bytes]
     ) -> Iterator[bytes]:
         """All that `refresh` looks at, each path once."""
+        catalog = builder.catalog
         for root in roots:
-            for path in self._walk(root, unreadable):
+            for path in self._walk(builder, root, unreadable):
                 if path not in seen:
                     seen.add(path)
                     yield path
@@ -432,7 +385,7 @@ class Index:
         """
         try:
             limit = float(radius)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InvalidTypeError(f"radius must be a number, got {radius!r}") from error
         higher = self._measure.higher_is_better
         if np.isnan(limit) or (limit < 0 and not higher):
@@ -457,12 +410,17 @@ class Index:
         InvalidInputError
             An id is not in the index.
         """
+        try:
+            numbers = [_validate.as_count("id", number) for number in ids]
+        except TypeError as error:
+            raise InvalidTypeError(f"ids must be an iterable of integers: {error}") from error
         with self._lock:
-            snapshot = self._current()
-            with self._catalog.transaction(write=False):
-                records = [(number, self._catalog.image_of(int(number))) for number in ids]
-            if snapshot.version != self._catalog.version():  # rows may have moved meanwhile
+            while True:
                 snapshot = self._current()
+                with self._catalog.transaction(write=False):
+                    records = [(number, self._catalog.image_of(number)) for number in numbers]
+                if snapshot.version == self._catalog.version():
+                    break  # else rows may have moved meanwhile
             segments = {segment.record.id: segment for segment in snapshot.segments}
             found = []
             for number, record in records:
@@ -515,8 +473,9 @@ class Index:
             catalog = self._catalog
             size = 0
             for entry in os.scandir(catalog.folder):
-                if entry.is_file(follow_symlinks=False):
-                    size += entry.stat(follow_symlinks=False).st_size
+                with contextlib.suppress(FileNotFoundError):  # a merge may take it away
+                    if entry.is_file(follow_symlinks=False):
+                        size += entry.stat(follow_symlinks=False).st_size
             return IndexStats(
                 catalog.folder, catalog.measure, dict(catalog.options), catalog.count(),
                 len(catalog.segments()), len(catalog.dead_rows()), size,
@@ -526,7 +485,7 @@ class Index:
 
     def verify(self) -> list[str]:
         """Check every byte and every cross-reference; return what is wrong, nothing when sound."""
-        with self._lock, self._catalog.transaction(write=False):
+        with self._lock:
             return problems_of(self._catalog, self._measure)
 
 
@@ -536,9 +495,14 @@ def _absolute(path: PathLike) -> str:
 
 def _absolute_bytes(path: PathLike) -> bytes:
     try:
-        return os.path.abspath(os.fsencode(path))
+        name = os.fsencode(path)
     except TypeError as error:
         raise InvalidTypeError(f"expected a path, got {path!r}") from error
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"{path!r} is no path: {error}") from error
+    if not name or b"\0" in name:
+        raise InvalidInputError(f"{path!r} is no path")
+    return os.path.abspath(name)
 
 
 def _measure_of(catalog: Catalog) -> Measure:

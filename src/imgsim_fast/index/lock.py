@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 
-from imgsim_fast.errors import IndexLockedError
+from imgsim_fast.errors import IndexCorruptError, IndexLockedError
 
 
 @contextlib.contextmanager
 def writer_lock(folder: str) -> Iterator[None]:
     """Hold the index's lock file, or raise IndexLockedError naming who does."""
     path = os.path.join(folder, "lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise IndexCorruptError(f"{path!r} is a link; it must be a plain file") from error
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            # What is written into it must not end up in somebody else's file.
+            raise IndexCorruptError(f"{path!r} must be a plain file with one name")
         if not _acquire(descriptor):
             owner = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "unknown"
             raise IndexLockedError(f"another process is writing to {folder!r}: {owner}")

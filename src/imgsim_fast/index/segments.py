@@ -95,15 +95,6 @@ def remove_orphans(folder: str, known: set[str]) -> None:
                 os.unlink(os.path.join(folder, entry))
 
 
-def orphans(folder: str, known: set[str]) -> list[str]:
-    """Names of segment files that no catalogue names."""
-    return sorted(
-        entry
-        for entry in os.listdir(folder)
-        if _NAME.fullmatch(entry.split(".")[0]) and entry.split(".")[0] not in known
-    )
-
-
 def sync_folder(folder: str) -> None:
     """Make the names in a directory durable (where the system can)."""
     if os.name == "nt":
@@ -121,13 +112,20 @@ def _file(folder: str, name: str, part: str) -> str:
 
 def _write_array(path: str, array: NDArray[Any]) -> tuple[int, int]:
     """Return length and CRC-32 of the file."""
-    with open(path, "xb") as file:
-        contents = np.ascontiguousarray(array)
-        np.lib.format.write_array(file, contents, version=(1, 0), allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    with open(path, "rb") as file:
-        return _length_and_crc(file)
+    contents = np.ascontiguousarray(array)
+    try:
+        with open(path, "xb") as file:
+            header = np.lib.format.header_data_from_array_1_0(contents)
+            np.lib.format.write_array_header_1_0(file, header)
+            file.write(contents.data.cast("B"))
+            file.flush()
+            os.fsync(file.fileno())
+        with open(path, "rb") as file:
+            return _length_and_crc(file)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:  # full disks name no file
+            raise type(error)(error.errno, error.strerror, path) from error
+        raise
 
 
 def _length_and_crc(file: BinaryIO) -> tuple[int, int]:

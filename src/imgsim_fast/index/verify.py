@@ -8,30 +8,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast.errors import IndexCorruptError
-from imgsim_fast.index.catalog import FILE, Catalog
-from imgsim_fast.index.segments import Segment, open_segment, orphans
+from imgsim_fast.index.catalog import FILE, Catalog, ImageRecord
+from imgsim_fast.index.segments import Segment, open_segment
 from imgsim_fast.measures.base import Measure
 
 
 def problems_of(catalog: Catalog, measure: Measure) -> list[str]:
-    """Return what is wrong with an index, one line each; runs inside a read transaction."""
-    problems = [f"{FILE}: {text}" for text in catalog.integrity()]
-    records = catalog.segments()
-    ids: dict[int, NDArray[np.int64]] = {}
-    for record in records:
-        try:
-            segment = open_segment(catalog.folder, record, measure.row_dtype, measure.row_length)
-        except (IndexCorruptError, OSError) as error:
-            problems.append(str(error))
-        else:
-            problems += _within(segment)
-            ids[record.id] = segment.ids
-    problems += _references(catalog, ids, {record.id: record.rows for record in records})
-    problems += [
-        f"{entry}: a file that the catalogue does not name (the next writer removes it)"
-        for entry in orphans(catalog.folder, {record.name for record in records})
-    ]
-    return problems
+    """Return what is wrong with an index, one line each.
+
+    The catalogue is read in one short transaction, so that a writer never waits for the checks.
+    Files that no catalogue names belong to a writer at work or killed, and are no problem.
+    """
+    while True:
+        version = catalog.version()
+        with catalog.transaction(write=False):
+            problems = [f"{FILE}: {text}" for text in catalog.integrity()]
+            records = catalog.segments()
+            images = list(catalog.images())
+            dead = set(catalog.dead_rows())
+        ids: dict[int, NDArray[np.int64]] = {}
+        for record in records:
+            try:
+                segment = open_segment(
+                    catalog.folder, record, measure.row_dtype, measure.row_length
+                )
+            except (IndexCorruptError, OSError) as error:
+                problems.append(str(error))
+            else:
+                problems += _within(segment)
+                ids[record.id] = segment.ids
+        problems += _references(images, dead, ids, {record.id: record.rows for record in records})
+        if not problems or catalog.version() == version:
+            return problems
 
 
 def _within(segment: Segment) -> list[str]:
@@ -46,13 +54,15 @@ def _within(segment: Segment) -> list[str]:
 
 
 def _references(
-    catalog: Catalog, ids: dict[int, NDArray[np.int64]], rows: dict[int, int]
+    images: list[ImageRecord],
+    dead: set[tuple[int, int]],
+    ids: dict[int, NDArray[np.int64]],
+    rows: dict[int, int],
 ) -> list[str]:
     """Every row belongs to exactly one image or is dead."""
     problems = []
-    dead = set(catalog.dead_rows())
     used: set[tuple[int, int]] = set()
-    for image in catalog.images():
+    for image in images:
         at = (image.segment, image.row)
         name = f"image {image.id} ({os.fsdecode(image.path)!r})"
         if at in used:

@@ -43,14 +43,15 @@ def measures() -> dict[str, str]:
 
 def get_measure(measure: str = "wasserstein", **options: Any) -> Measure:
     """Make a measure from its name and options; errors name what is wrong."""
-    kind = _MEASURES.get(measure)
+    name: object = measure
+    kind = _MEASURES.get(name) if isinstance(name, str) else None
     if kind is None:
         raise InvalidInputError(f"measure must be one of {', '.join(_MEASURES)}, got {measure!r}")
     known = kind().options
-    for name in options:
-        if name not in known:
+    for option in options:
+        if option not in known:
             raise InvalidTypeError(
-                f"measure {measure!r} has no option {name!r}; it has {', '.join(known)}"
+                f"measure {measure!r} has no option {option!r}; it has {', '.join(known)}"
             )
     return kind(**options)
 

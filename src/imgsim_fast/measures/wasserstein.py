@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imgsim_fast import _core, _validate
 from imgsim_fast.descriptors import grey_histogram
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
-from imgsim_fast.histogram import make_axis
+from imgsim_fast.histogram import as_range, make_axis
 from imgsim_fast.knn import Neighbors
 from imgsim_fast.measures.base import Row
 
@@ -54,11 +54,11 @@ class Wasserstein:
         self._p = _validate.as_order(p)
         if math.isinf(self._p):
             raise InvalidInputError("measure wasserstein needs a finite p, got inf")
-        self._axis = make_axis(self._bins, range)
-        first, last = (float(edge) for edge in range)
-        if not first < last:
-            raise InvalidInputError(f"range must increase, got {range}")
+        first, last = as_range(range)
         self._range = (first, last)
+        self._axis = make_axis(self._bins, self._range)
+        if not first < last:
+            raise InvalidInputError(f"range must increase, got {(first, last)}")
         self._metric = _core.Metric(self._bins, None, (last - first) / self._bins, self._p, 0.0)
 
     @property
