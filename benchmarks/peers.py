@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 cv2.setNumThreads(1)
 
 Array = NDArray[Any]
-SHARED_DATA = Path(
-    os.environ.get("IMGSIM_FAST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
-)
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED_DATA = Path(os.environ.get("IMGSIM_FAST_DATA") or _BESIDE).resolve()
 
 
 def cv2_histogram(image: Array, bins: int) -> Array:
