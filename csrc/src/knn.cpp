@@ -1,6 +1,7 @@
 #include "imgsim/knn.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -41,7 +42,10 @@ class Scan {
 
   // Returns the first bad row of the block [begin, end), or kNoBadRow.
   std::size_t block(std::size_t begin, std::size_t end) {
-    distances_.resize(end - begin);
+    if (capacity_ < end - begin) {
+      distances_.reset(new double[end - begin]);
+      capacity_ = end - begin;
+    }
     std::size_t done = 0;
     const bool is_short = metric_.is_plain() && database_.type == MassMatrix::Type::f64 &&
                           database_.cols <= kLanes && database_.stride == database_.cols &&
@@ -51,7 +55,7 @@ class Scan {
     const std::size_t bad = sums_.assign(database_, begin + done, end);
     if (bad != kNoBadRow) return bad;
     for (std::size_t q = 0; q < queries_.rows(); ++q) {
-      metric_.one_to_many(queries_, q, sums_, 0, sums_.rows(), distances_.data());
+      metric_.one_to_many(queries_, q, sums_, 0, sums_.rows(), distances_.get());
       keep(q, begin + done, sums_.rows());
     }
     return kNoBadRow;
@@ -63,8 +67,8 @@ class Scan {
   // Few bins, one query: sums and distances in one pass. Leaves what it cannot do to the caller.
   std::size_t short_rows(std::size_t begin, std::size_t end) {
     const auto* rows = static_cast<const double*>(database_.data) + begin * database_.stride;
-    const std::size_t done = kernels().w1_short_rows(
-        queries_.row(0), queries_.total(0), rows, end - begin, database_.cols, distances_.data());
+    const std::size_t done = kernels().w1_short_rows(queries_.row(0), queries_.total(0), rows,
+                                                     end - begin, database_.cols, distances_.get());
     const double factor = metric_.factor();
     if (factor != 1.0)
       for (std::size_t r = 0; r < done; ++r) distances_[r] *= factor;
@@ -76,7 +80,7 @@ class Scan {
     TopK& best = best_[query];
     double threshold = best.threshold();
     for (std::size_t r = 0; r < n;) {
-      if (n - r >= kGlance && none_below(distances_.data() + r, threshold)) {
+      if (n - r >= kGlance && none_below(distances_.get() + r, threshold)) {
         r += kGlance;
         continue;
       }
@@ -96,7 +100,8 @@ class Scan {
   const std::uint8_t* skip_;
   std::vector<TopK> best_;
   CdfMatrix sums_;
-  std::vector<double> distances_;
+  std::unique_ptr<double[]> distances_;
+  std::size_t capacity_ = 0;
 };
 
 // The queries [first, first + sums.rows()) against the whole database.
@@ -124,6 +129,7 @@ void scan_database(const Wasserstein1d& metric, const CdfMatrix& sums, const Mas
           bad = scan.block(piece * block, std::min((piece + 1) * block, database.rows));
         const std::lock_guard<std::mutex> hold(merging);
         if (bad != kNoBadRow) result.bad_row = std::min(result.bad_row, bad);
+        if (last - first == pieces) return best.swap(scan.best());  // the only range
         for (std::size_t q = 0; q < best.size(); ++q) best[q].merge(scan.best()[q]);
       });
   if (result.cancelled || result.bad_row != kNoBadRow) return;

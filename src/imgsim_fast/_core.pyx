@@ -433,7 +433,7 @@ def sample_coupling(cnp.ndarray x, cnp.ndarray x_weights, cnp.ndarray y, cnp.nda
 
 cdef tuple nearest(const csrc.Wasserstein1d& metric, const csrc.MassMatrix& queries,
                    const csrc.MassMatrix& database, const uint8_t* skip, size_t k,
-                   size_t threads, int ndim):
+                   size_t threads, int ndim, csrc.KnnResult* result):
     """Arrays of shape (queries, k), or (k,) of the only query if ndim is 1."""
     cdef cnp.npy_intp* shape = [<cnp.npy_intp>queries.rows, <cnp.npy_intp>k]
     cdef cnp.ndarray distances = cnp.PyArray_SimpleNew(ndim, shape + 2 - ndim, cnp.NPY_DOUBLE)
@@ -441,16 +441,11 @@ cdef tuple nearest(const csrc.Wasserstein1d& metric, const csrc.MassMatrix& quer
     cdef double* to_distances = <double*>cnp.PyArray_DATA(distances)
     cdef int64_t* to_indices = <int64_t*>cnp.PyArray_DATA(indices)
     cdef csrc.Cancel cancel = on_signal()
-    cdef csrc.KnnResult result
     with nogil:
-        result = csrc.knn(metric, queries, database, skip, k, threads, cancel, to_distances,
-                          to_indices)
+        result[0] = csrc.knn(metric, queries, database, skip, k, threads, cancel, to_distances,
+                             to_indices)
     if result.cancelled:
         raise_pending()
-    if result.bad_query != csrc.kNoBadRow:
-        raise BadMassError(0, result.bad_query)
-    if result.bad_row != csrc.kNoBadRow:
-        raise BadMassError(1, result.bad_row)
     return distances, indices
 
 
@@ -462,14 +457,29 @@ def knn(Metric metric not None, cnp.ndarray queries, cnp.ndarray database, cnp.n
     cdef const uint8_t* left_out = NULL
     if skip is not None:
         left_out = <const uint8_t*>cnp.PyArray_DATA(skip)
-    return nearest(metric.metric[0], many, rows, left_out, k, threads, 2)
+    cdef csrc.KnnResult result
+    found = nearest(metric.metric[0], many, rows, left_out, k, threads, 2, &result)
+    if result.bad_query != csrc.kNoBadRow:
+        raise BadMassError(0, result.bad_query)
+    if result.bad_row != csrc.kNoBadRow:
+        raise BadMassError(1, result.bad_row)
+    return found
 
 
-def knn_plain(object query, object database, size_t k):
-    """One plain float64 query against few rows, unit-spaced W1, one thread; else None."""
+def knn_plain(object query, object database, object k, object metric, object p, object threads):
+    """One plain float64 query against few rows, unit-spaced W1; None where the slow way must look.
+
+    Whatever could be wrong with the arguments makes it None, so that all messages are elsewhere.
+    """
     if not (is_plain_f64(query) and is_plain_f64(database)):
         return None
     if cnp.PyArray_NDIM(<cnp.ndarray>query) != 1 or cnp.PyArray_NDIM(<cnp.ndarray>database) != 2:
+        return None
+    if type(k) is not int or type(metric) is not str or metric != "wasserstein":
+        return None
+    if not ((type(p) is int or type(p) is float) and p == 1):
+        return None
+    if threads is not None and (type(threads) is not int or threads < 1):
         return None
     cdef csrc.MassMatrix rows = masses_of(<cnp.ndarray>database)
     cdef csrc.MassMatrix one
@@ -478,10 +488,16 @@ def knn_plain(object query, object database, size_t k):
     one.rows = 1
     one.cols = <size_t>cnp.PyArray_DIM(<cnp.ndarray>query, 0)
     one.stride = one.cols
-    if one.cols == 0 or one.cols != rows.cols or rows.rows < k or rows.rows * rows.cols > 65536:
+    if one.cols == 0 or one.cols != rows.cols or rows.rows * rows.cols > 65536:
         return None
-    cdef csrc.Wasserstein1d* metric = new csrc.Wasserstein1d(one.cols, NULL, 1.0, 1.0, 0.0)
+    if not 0 < k <= rows.rows:
+        return None
+    cdef csrc.KnnResult result
+    cdef csrc.Wasserstein1d* unit = new csrc.Wasserstein1d(one.cols, NULL, 1.0, 1.0, 0.0)
     try:
-        return nearest(metric[0], one, rows, NULL, k, 1, 1)
+        found = nearest(unit[0], one, rows, NULL, k, 1, 1, &result)
     finally:
-        del metric
+        del unit
+    if result.bad_query != csrc.kNoBadRow or result.bad_row != csrc.kNoBadRow:
+        return None
+    return found
