@@ -184,6 +184,8 @@ def test_nonsense_for_an_index(tmp_path, folder):
                 index.images(wrong)
         with pytest.raises(InvalidInputError, match="is not in the index"):
             index.remove(2**70)
+        with pytest.raises(InvalidTypeError, match=r"ids_or_paths .*None"):
+            index.remove(None)
         with pytest.raises(InvalidTypeError):
             index.range_search(GREY, HUGE)
         assert len(index.images(i for i in (1, 2, 3) if len(index))) == 3

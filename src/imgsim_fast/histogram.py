@@ -184,10 +184,10 @@ def _joint(
     return result
 
 
-def _ranges(range: object, channels: int) -> list[Any]:
+def _ranges(range: Any, channels: int) -> list[Any]:
     """Return one range per channel from a pair for all or from a sequence of pairs."""
     try:
-        listed = list(range)  # type: ignore[call-overload]
+        listed = list(range)
     except TypeError as error:
         raise InvalidTypeError(f"range must be two numbers or pairs, got {range!r}") from error
     if not listed:
@@ -195,13 +195,13 @@ def _ranges(range: object, channels: int) -> list[Any]:
     return [range] * channels if np.ndim(listed[0]) == 0 else listed
 
 
-def make_axis(bins: object, range: object, single: bool = False) -> _core.Axis:
+def make_axis(bins: Any, range: Any, single: bool = False) -> _core.Axis:
     """Return the equal bins that NumPy would make; `single` for its float32 edges."""
     if not isinstance(bins, int) or bins > _CACHED_BINS:
-        number = _validate.as_count("bins", bins)  # type: ignore[arg-type]
+        number = _validate.as_count("bins", bins)
         return _new_axis(number, *as_range(range), single)
     try:
-        return _cached_axis(bins, *range, single)  # type: ignore[misc]
+        return _cached_axis(bins, *range, single)
     except TypeError:
         pass  # unhashable, not a pair, or not numbers: the checks below say what is wrong
     return _cached_axis(_validate.as_count("bins", bins), *as_range(range), single)

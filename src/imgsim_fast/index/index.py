@@ -264,9 +264,15 @@ class Index:
             One of them is not in the index; then nothing is removed.
         """
         single = isinstance(ids_or_paths, (int, np.integer, str, bytes, os.PathLike))
-        wanted = [ids_or_paths] if single else list(ids_or_paths)  # type: ignore[arg-type]
+        given: Any = [ids_or_paths] if single else ids_or_paths
+        try:
+            wanted: list[int | PathLike] = list(given)
+        except TypeError as error:
+            raise InvalidTypeError(
+                f"ids_or_paths must be an id, a path or an iterable of them, got {ids_or_paths!r}"
+            ) from error
         with self._writing(1, None, 1.0) as builder:
-            numbers = list(dict.fromkeys(_id_of(builder.catalog, item) for item in wanted))  # type: ignore[arg-type]
+            numbers = list(dict.fromkeys(_id_of(builder.catalog, item) for item in wanted))
             builder.remove(numbers)
             return len(numbers)
 
