@@ -84,8 +84,9 @@ def test_kernel_tables_have_no_flags_of_their_own():
 LAYERS = (
     {"errors"},
     {"_core", "_threads", "_pillow", "orientation"},
-    {"_validate"},
-    {"histogram", "wasserstein", "transport", "knn"},
+    {"_validate", "_memory"},
+    {"_ground"},
+    {"histogram", "wasserstein", "transport", "pairwise", "knn"},
     {"compat", "images"},
     {"folders", "descriptors"},
     {"measures"},
@@ -193,13 +194,15 @@ def test_import_needs_no_image_library():
 
 
 def stub():
-    """{name: parameter names, or None for a class} of _core.pyi."""
+    """{name: parameter names, or None for a class or constant} of _core.pyi."""
     names = {}
     for node in ast.parse((PACKAGE / "_core.pyi").read_text()).body:
         if isinstance(node, ast.FunctionDef):
             names[node.name] = [argument.arg for argument in node.args.args]
         elif isinstance(node, ast.ClassDef):
             names[node.name] = None
+        elif isinstance(node, ast.AnnAssign):
+            names[node.target.id] = None
     return names
 
 
@@ -223,7 +226,7 @@ def test_stub_parameters_are_those_of_the_build():
 
 def test_stub_attributes_are_those_of_the_build():
     for node in ast.parse((PACKAGE / "_core.pyi").read_text()).body:
-        if isinstance(node, ast.ClassDef) and node.name in ("Axis", "Metric"):
+        if isinstance(node, ast.ClassDef) and node.name in ("Axis", "Metric", "Ground", "Signatures"):
             for item in node.body:
                 name = item.target.id if isinstance(item, ast.AnnAssign) else item.name
                 assert hasattr(getattr(_core, node.name), name), f"{node.name}.{name}"

@@ -1,6 +1,7 @@
 // The end of a kernel file: includes the loops and exports them as `kernels_<IMGSIM_ISA>`, the only
 // symbol that leaves the file.
 #include "kernels/histogram-inl.hpp"
+#include "kernels/transport-inl.hpp"
 #include "kernels/wasserstein-inl.hpp"
 
 #define IMGSIM_CONCAT_(a, b) a##b
@@ -25,6 +26,16 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     cumulate_two,
     w1_one_to_many,
     w1_short_rows,
+    minima,
+    find_difference,
+    add_where,
+    lower,
+    nearest_free,
+    scan,
+    manhattan,
+    chebyshev,
+    squared,
+    euclidean,
 };
 
 }  // namespace imgsim

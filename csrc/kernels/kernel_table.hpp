@@ -14,6 +14,33 @@ constexpr std::size_t kLanes = 16;
 // Scratch of tally_u8_pairs: one counter for each pair of neighbouring pixels, zero between calls.
 constexpr std::size_t kPairTable = 65536;
 
+// Rows of costs are padded to a multiple of so many columns, with infinity.
+constexpr std::size_t kColumns = 8;
+
+// out[j] = distance of point x and point j, whose coordinate k is y[k * y_stride + j].
+using DistanceRow = void (*)(const double* x, const double* y, std::size_t y_stride,
+                             std::size_t dims, std::size_t m, double* out);
+
+// A search for the free column that is nearest by reduced costs, over rows that own columns.
+struct PathSearch {
+  const double* costs;
+  std::size_t stride, m;
+  const double* v;
+  double* open_v;              // a copy of v; -infinity where a column has been closed
+  double* distances;           // infinity at first
+  std::int64_t* from;          // the row before each column
+  const std::int32_t* row_of;  // the owner of each column; -1: free
+  double* closed_distances;
+  std::int32_t* closed;  // columns in the order in which they were closed
+};
+
+struct CostScan {
+  double largest;  // magnitude of the finite ones
+  bool forbidden;  // +infinity is among them
+  bool bad;        // NaN or -infinity is
+  bool whole;      // all finite ones below 2^51 are whole numbers
+};
+
 struct KernelTable {
   const char* name;
 
@@ -62,6 +89,31 @@ struct KernelTable {
   // total outside [2^-100, 2^100] (so also before NaN and infinity), and where it has no vectors.
   std::size_t (*w1_short_rows)(const double* cdf_a, double total_a, const double* rows,
                                std::size_t rows_n, std::size_t cols, double* out);
+
+  // ---- transport: m is a multiple of kColumns; v[j] may be -infinity, which closes column j ----
+
+  // out[r] = min_j costs[r * stride + j] - v[j].
+  void (*minima)(const double* costs, std::size_t stride, std::size_t rows, const double* v,
+                 std::size_t m, double* out);
+
+  // The first j with costs[j] - v[j] == value; m if there is none.
+  std::size_t (*find_difference)(const double* costs, const double* v, std::size_t m, double value);
+
+  // values[j] += delta for every j whose bit is set in `bits`, 64 to a word.
+  void (*add_where)(const std::uint64_t* bits, std::size_t words, double delta, double* values);
+
+  // Where costs[j] + shift is less than least[j], it takes its place and from[j] becomes the row.
+  void (*lower)(const double* costs, double shift, std::int64_t row, std::size_t m, double* least,
+                std::int64_t* from);
+
+  // Dijkstra's algorithm from row `start`: returns the free column that it reaches first.
+  std::size_t (*nearest_free)(const PathSearch* search, std::size_t start, std::size_t* closed_n,
+                              double* distance);
+
+  // Looks at n rows of m costs, any m.
+  CostScan (*scan)(const double* costs, std::size_t stride, std::size_t n, std::size_t m);
+
+  DistanceRow manhattan, chebyshev, squared, euclidean;
 };
 
 // The table in use (see imgsim/cpu.hpp for the choice).

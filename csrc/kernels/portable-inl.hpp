@@ -7,13 +7,16 @@
 
 #ifdef _MSC_VER
 extern "C" double fabs(double);
+extern "C" double sqrt(double);
 extern "C" void* memcpy(void*, const void*, size_t);
 extern "C" void* memset(void*, int, size_t);
 #define IMGSIM_FABS fabs
+#define IMGSIM_SQRT sqrt
 #define IMGSIM_MEMCPY memcpy
 #define IMGSIM_MEMSET memset
 #else
 #define IMGSIM_FABS __builtin_fabs
+#define IMGSIM_SQRT __builtin_sqrt
 #define IMGSIM_MEMCPY __builtin_memcpy
 #define IMGSIM_MEMSET __builtin_memset
 #endif

@@ -19,7 +19,9 @@ from imgsim_fast import compat, errors
 from imgsim_fast.histogram import histogram, histograms
 from imgsim_fast.knn import Neighbors, knn
 from imgsim_fast.measures import compare, measures
-from imgsim_fast.wasserstein import cdf_vectors, cdist, pdist, wasserstein_1d
+from imgsim_fast.pairwise import cdist, pdist
+from imgsim_fast.transport import TransportResult, emd, transport
+from imgsim_fast.wasserstein import cdf_vectors, wasserstein_1d
 
 if TYPE_CHECKING:
     from imgsim_fast.images import decode
@@ -32,17 +34,20 @@ __all__ = [
     "Index",
     "Matches",
     "Neighbors",
+    "TransportResult",
     "cdf_vectors",
     "cdist",
     "compare",
     "compat",
     "decode",
+    "emd",
     "errors",
     "histogram",
     "histograms",
     "knn",
     "measures",
     "pdist",
+    "transport",
     "wasserstein_1d",
 ]
 

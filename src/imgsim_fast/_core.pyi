@@ -61,3 +61,72 @@ def knn(
 def knn_plain(
     query: object, database: object, k: object, metric: object, p: object, threads: object
 ) -> tuple[Floats, Counts] | None: ...
+
+STATUS: tuple[str, ...]
+RULES: tuple[str, ...]
+GROUNDS: tuple[str, ...]
+
+class Ground:
+    matrix: Floats | None
+    x: Floats | None
+    y: Floats | None
+    is_metric: bool
+    def __init__(
+        self,
+        kind: int,
+        matrix: Floats | None,
+        x: Floats | None,
+        y: Floats | None,
+        dims: int,
+        threshold: float,
+        is_metric: bool,
+    ) -> None: ...
+    def cut_matrix(self) -> Floats: ...
+    def as_matrix(self) -> Floats: ...
+    def bytes(self, n: int, m: int) -> int: ...
+
+class Signatures:
+    kept: tuple[Any, Any]
+    def __init__(self, masses: Any, points: Any) -> None: ...
+    def __len__(self) -> int: ...
+    def first_bad(self) -> int: ...
+
+def is_mass(masses: Floats) -> bool: ...
+def is_metric(matrix: Floats) -> bool: ...
+def transport(
+    supply: Floats,
+    demand: Floats,
+    ground: Ground,
+    rule: int,
+    penalty: float,
+    max_pivots: int,
+    plan: bool,
+    steps: bool,
+) -> tuple[int, float, dict[str, Any]]: ...
+def emd_plain(a: object, b: object, cost: object) -> float | None: ...
+def emd_signatures(
+    first: object, second: object, metric: object
+) -> tuple[float, None, NDArray[Any]] | None: ...
+def transport_cdist(
+    a: Signatures,
+    b: Signatures,
+    ground: Ground,
+    rule: int,
+    penalty: float,
+    threads: int,
+    out: Floats,
+) -> tuple[int, int, int, int]: ...
+def transport_pdist(
+    a: Signatures, ground: Ground, rule: int, penalty: float, threads: int, out: Floats
+) -> tuple[int, int, int, int]: ...
+def transport_knn(
+    a: Signatures,
+    b: Signatures,
+    ground: Ground,
+    rule: int,
+    penalty: float,
+    k: int,
+    threads: int,
+    distances: Floats,
+    indices: NDArray[np.int64],
+) -> tuple[int, int, int, int]: ...

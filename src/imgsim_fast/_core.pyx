@@ -16,6 +16,9 @@ import numpy as np
 cnp.import_array()
 
 
+cdef double LARGEST = np.finfo(np.float64).max
+
+
 cdef extern from "Python.h":
     int PyErr_CheckSignals() noexcept
 
@@ -501,3 +504,8 @@ def knn_plain(object query, object database, object k, object metric, object p, 
     if result.bad_query != csrc.kNoBadRow or result.bad_row != csrc.kNoBadRow:
         return None
     return found
+
+
+# ---- optimal transport ----------------------------------------------------------------------
+
+include "_transport.pxi"

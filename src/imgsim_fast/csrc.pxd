@@ -10,6 +10,12 @@ cdef extern from "imgsim/views.hpp" namespace "imgsim" nogil:
         T* data
         size_t size
 
+    cdef cppclass MatrixView[T]:
+        const T* data
+        size_t rows
+        size_t cols
+        size_t stride
+
     cdef struct ImageView:
         const void* data
         size_t height
@@ -123,3 +129,129 @@ cdef extern from "imgsim/knn.hpp" namespace "imgsim" nogil:
     KnnResult knn(const Wasserstein1d& metric, const MassMatrix& queries,
                   const MassMatrix& database, const uint8_t* skip, size_t k, size_t threads,
                   const Cancel& cancel, double* distances, int64_t* indices) except +
+
+
+cdef extern from "imgsim/ground_distance.hpp" namespace "imgsim" nogil:
+    cdef enum class Ground:
+        matrix
+        manhattan
+        euclidean
+        chebyshev
+        squared
+
+    cdef cppclass GroundDistance:
+        Ground kind
+        MatrixView[double] matrix
+        const double* x
+        const double* y
+        size_t dims
+        double threshold
+        cbool same_points
+        cbool matrix_is_metric
+        cbool common_mass_stays()
+
+    void fill_distances(const GroundDistance& ground, size_t n, size_t m, double* out) except +
+    cbool is_metric(const MatrixView[double]& matrix) except +
+
+
+cdef extern from "imgsim/transport.hpp" namespace "imgsim" nogil:
+    cdef enum class TransportStatus:
+        optimal
+        infeasible
+        stopped
+        cancelled
+        unbalanced
+        too_large
+        bad_cost
+        out_of_range
+
+    cdef enum class Unequal:
+        error
+        normalize
+        partial
+
+    cdef cppclass TransportProblem:
+        Span[const double] supply
+        Span[const double] demand
+        GroundDistance ground
+        Unequal unequal
+
+    cdef cppclass TransportOptions:
+        int64_t max_pivots
+        cbool plan
+        cbool proof
+        cbool steps
+        Cancel cancel
+
+    cdef struct TransportArc:
+        int64_t source
+        int64_t target
+        double mass
+
+    cdef cppclass TransportSteps:
+        double start
+        double pricing
+        double cycle
+        double tree
+        int64_t rows_priced
+        int64_t cycle_nodes
+
+    cdef cppclass TransportResult:
+        TransportStatus status
+        double cost
+        double moved
+        double supply_total
+        double demand_total
+        int64_t pivots
+        int64_t blocked_source
+        vector[TransportArc] arcs
+        vector[double] u
+        vector[double] v
+        double lower_bound
+        TransportSteps steps
+
+    cdef cppclass TransportSolver:
+        TransportSolver() except +
+        void solve(const TransportProblem& problem, const TransportOptions& options,
+                   TransportResult* result) except +
+
+    size_t transport_bytes(size_t n, size_t m, const GroundDistance& ground)
+
+
+cdef extern from "imgsim/transport_batch.hpp" namespace "imgsim" nogil:
+    cdef enum class MassRule:
+        error
+        normalize
+        partial
+        opencv
+        penalty
+
+    cdef cppclass DistanceRule:
+        MassRule rule
+        double penalty
+        Unequal unequal()
+        double distance(const TransportResult& result)
+
+    cdef cppclass Signature:
+        Span[const double] masses
+        const double* points
+
+    cdef cppclass TransportBatch:
+        Span[const Signature] a
+        Span[const Signature] b
+        GroundDistance ground
+        DistanceRule rule
+
+    cdef cppclass BatchResult:
+        TransportStatus status
+        size_t a
+        size_t b
+        int64_t blocked_source
+
+    BatchResult transport_cdist(const TransportBatch& batch, size_t threads, const Cancel& cancel,
+                                double* out) except +
+    BatchResult transport_pdist(const TransportBatch& batch, size_t threads, const Cancel& cancel,
+                                double* out) except +
+    BatchResult transport_knn(const TransportBatch& batch, size_t k, size_t threads,
+                              const Cancel& cancel, double* distances,
+                              int64_t* indices) except +

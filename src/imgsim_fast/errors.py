@@ -15,8 +15,11 @@ __all__ = [
     "IndexMismatchError",
     "IndexTruncatedError",
     "IndexVersionError",
+    "InfeasibleError",
     "InvalidInputError",
     "InvalidTypeError",
+    "OutOfRangeError",
+    "UnbalancedMassError",
 ]
 
 
@@ -30,6 +33,18 @@ class InvalidInputError(ImgsimError, ValueError):
 
 class InvalidTypeError(ImgsimError, TypeError):
     """An argument has a type or dtype that cannot be used; the message names both."""
+
+
+class UnbalancedMassError(InvalidInputError):
+    """Two totals of mass have to agree and do not; the message names both."""
+
+
+class InfeasibleError(ImgsimError, ValueError):
+    """Every transport plan uses a forbidden arc; the message names a source that is cut off."""
+
+
+class OutOfRangeError(ImgsimError, OverflowError):
+    """A result is beyond float64, or so small that float64 cannot hold all its digits."""
 
 
 class ImageDecodeError(ImgsimError, ValueError):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim_fast import _core, _threads, _validate
-from imgsim_fast.wasserstein import check_metric
+from imgsim_fast.pairwise import (
+    Places,
+    Rows,
+    check_metric,
+    is_signatures,
+    prepare,
+    refuse_emd_options,
+    refuse_wasserstein_options,
+)
 
 __all__ = ["Neighbors", "knn"]
 
@@ -28,12 +36,16 @@ class Neighbors(NamedTuple):
 
 
 def knn(
-    queries: ArrayLike,
-    database: ArrayLike,
+    queries: Rows,
+    database: Rows,
     k: int = 10,
     metric: str = "wasserstein",
     *,
-    positions: ArrayLike | None = None,
+    cost: ArrayLike | None = None,
+    positions: Places | None = None,
+    ground: str = "euclidean",
+    threshold: float | None = None,
+    mass: str | float = "error",
     p: float = 1,
     circular: bool | float = False,
     threads: int | None = None,
@@ -43,12 +55,13 @@ def knn(
     Parameters
     ----------
     queries : array_like, shape (bins,) or (q, bins)
-        Masses, as in :func:`wasserstein_1d`.
+        Masses, as in :func:`wasserstein_1d`; with "emd" also a list of signatures, as in
+        :func:`cdist`.
     database : array_like, shape (n, bins)
-        Masses; float64 and uint32 in C order are read in place.
+        Masses; float64 and uint32 in C order are read in place. Or a list of signatures.
     k : int
         How many; more than n gives n.
-    metric, positions, p, circular, threads
+    metric, cost, positions, ground, threshold, mass, p, circular, threads
         As in :func:`cdist`.
 
     Returns
@@ -59,7 +72,8 @@ def knn(
 
     Notes
     -----
-    O(q n bins) time; memory beyond the inputs is about 1 MB per thread.
+    "wasserstein": O(q n bins) time, memory beyond the inputs about 1 MB per thread. "emd": every
+    pair is solved.
 
     Examples
     --------
@@ -67,11 +81,15 @@ def knn(
     >>> isf.knn([4, 0, 0], [[0, 0, 4], [2, 2, 0], [0, 4, 0]], k=2).indices
     array([1, 2])
     """
-    if positions is None and circular is False:
+    if positions is None and circular is False and cost is None and mass == "error":
         quick = _core.knn_plain(queries, database, k, metric, p, threads)
         if quick is not None:
             return tuple.__new__(Neighbors, quick)  # what _make does, in half the time
-    check_metric(metric)
+    if check_metric(metric) == "emd":
+        return _by_emd(
+            queries, database, k, cost, positions, ground, threshold, mass, p, circular, threads
+        )
+    refuse_emd_options(cost, ground, threshold, mass)
     number = _validate.as_count("k", k)
     rows = (
         database
@@ -98,3 +116,35 @@ def knn(
         _validate.explain_bad_mass(name, masses, bad.row)
     shape = (*wanted.shape[:-1], number)
     return Neighbors(distances.reshape(shape), indices.reshape(shape))
+
+
+def _by_emd(
+    queries: Any,
+    database: Any,
+    k: int,
+    cost: ArrayLike | None,
+    positions: Places | None,
+    ground: str,
+    threshold: float | None,
+    mass: str | float,
+    p: float,
+    circular: bool | float,
+    threads: int | None,
+) -> Neighbors:
+    refuse_wasserstein_options(p, circular)
+    number = _validate.as_count("k", k)
+    single = not is_signatures(queries) and np.ndim(queries) == 1
+    many = [queries] if single else queries
+    pair = prepare(
+        many, database, ("queries", "database"), cost, positions, ground, threshold, mass
+    )
+    number = min(number, len(pair.second))
+    shape = (len(pair.first), number)
+    distances, indices = np.empty(shape), np.empty(shape, dtype=np.int64)
+    pair.raise_if_failed(
+        _core.transport_knn(
+            pair.first, pair.second, pair.ground, *pair.rule, number, _threads.resolve(threads),
+            distances, indices,
+        )
+    )  # fmt: skip
+    return Neighbors(distances[0], indices[0]) if single else Neighbors(distances, indices)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from imgsim_fast import _core, _threads, _validate
+from imgsim_fast import _core, _validate
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 
-__all__ = ["cdf_vectors", "cdist", "pdist", "wasserstein_1d"]
+__all__ = ["cdf_vectors", "wasserstein_1d"]
 
 Floats = NDArray[np.float64]
 
@@ -102,86 +102,6 @@ def wasserstein_1d(
     return out.reshape(shape) if shape else float(out[0])
 
 
-def cdist(
-    A: ArrayLike,
-    B: ArrayLike,
-    metric: str = "wasserstein",
-    *,
-    positions: ArrayLike | None = None,
-    p: float = 1,
-    circular: bool | float = False,
-    threads: int | None = None,
-    out: Floats | None = None,
-) -> Floats:
-    """Distance of each row of A to each row of B.
-
-    Parameters
-    ----------
-    A, B : array_like, shapes (m, bins) and (n, bins)
-        Masses, as in :func:`wasserstein_1d`.
-    metric : {"wasserstein"}
-    positions, p, circular
-        As in :func:`wasserstein_1d`.
-    threads : int, optional
-        At most so many threads; default: ``IMGSIM_FAST_NUM_THREADS``, else the usable CPUs.
-    out : ndarray of float64, shape (m, n), C-contiguous, optional
-        Where to put the result.
-
-    Returns
-    -------
-    ndarray of float64, shape (m, n)
-        ``out[i, j]`` has the bits of ``wasserstein_1d(A[i], B[j])``, for any thread count.
-
-    Notes
-    -----
-    O(m n bins); Ctrl-C is noticed within a few milliseconds.
-    """
-    check_metric(metric)
-    first = _validate.as_mass_rows("A", A)
-    second = _validate.as_mass_rows("B", B)
-    _validate.check_same_bins("A", first, "B", second)
-    geometry = _validate.as_metric(first.shape[1], positions, p, circular)
-    result = _validate.as_out(out, (first.shape[0], second.shape[0]))
-    try:
-        _core.cdist(geometry, first, second, result, _threads.resolve(threads))
-    except _core.BadMassError as bad:
-        name, masses = (("A", first), ("B", second))[bad.which]
-        _validate.explain_bad_mass(name, masses, bad.row)
-    return result
-
-
-def pdist(
-    A: ArrayLike,
-    metric: str = "wasserstein",
-    *,
-    positions: ArrayLike | None = None,
-    p: float = 1,
-    circular: bool | float = False,
-    threads: int | None = None,
-) -> Floats:
-    """Distances between all pairs of rows, condensed like ``scipy.spatial.distance.pdist``.
-
-    Parameters
-    ----------
-    A : array_like, shape (n, bins)
-        Masses, as in :func:`wasserstein_1d`.
-    metric, positions, p, circular, threads
-        As in :func:`cdist`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n (n - 1) / 2,)
-        Pairs (0, 1), (0, 2), ..., (1, 2), ...; ``scipy.spatial.distance.squareform`` unfolds it.
-    """
-    check_metric(metric)
-    rows = _validate.as_mass_rows("A", A)
-    geometry = _validate.as_metric(rows.shape[1], positions, p, circular)
-    try:
-        return _core.pdist(geometry, rows, _threads.resolve(threads))
-    except _core.BadMassError as bad:
-        _validate.explain_bad_mass("A", rows, bad.row)
-
-
 def cdf_vectors(
     histograms: ArrayLike,
     positions: ArrayLike | None = None,
@@ -228,12 +148,6 @@ def cdf_vectors(
     if places is not None:
         vectors *= np.append(np.diff(places), 0.0)
     return vectors.astype(kind, copy=False).reshape(masses.shape)
-
-
-def check_metric(metric: object) -> None:
-    """Raise unless the metric is one that batches know."""
-    if not isinstance(metric, str) or metric != "wasserstein":
-        raise InvalidInputError(f"metric must be 'wasserstein', got {metric!r}")
 
 
 def _rows(masses: Floats) -> Floats:

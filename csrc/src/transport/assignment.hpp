@@ -1,0 +1,21 @@
+// Equal masses, as many rows as columns: the plan is a permutation, found by shortest augmenting
+// paths (Jonker and Volgenant 1987).
+#pragma once
+
+#include <cstdint>
+
+#include "transport/dense_graph.hpp"
+#include "transport/interrupt.hpp"
+#include "transport/workspace.hpp"
+
+namespace imgsim {
+
+struct Assignment {
+  const std::int32_t* column_of;  // of each row
+  const double* v;                // potentials of the columns
+};
+
+// False when interrupted. O(n^3), mostly far less.
+bool assign(const DenseGraph& graph, Workspace& space, Interrupt& interrupt, Assignment* out);
+
+}  // namespace imgsim

@@ -1,0 +1,379 @@
+# Optimal transport; a part of _core.pyx, whose helpers it uses.
+
+STATUS = ("optimal", "infeasible", "stopped", "cancelled", "unbalanced", "too large", "bad cost",
+          "out of range")
+RULES = ("error", "normalize", "partial", "opencv", "penalty")
+GROUNDS = ("matrix", "cityblock", "euclidean", "chebyshev", "sqeuclidean")
+
+
+@cython.final
+cdef class Ground:
+    """A ground distance: a float64 matrix, or a metric's number and float64 points (n, dims).
+
+    y None: the targets are the sources, point by point. x None: signatures bring their points.
+    """
+
+    cdef csrc.GroundDistance ground
+    cdef readonly cnp.ndarray matrix
+    cdef readonly cnp.ndarray x
+    cdef readonly cnp.ndarray y
+
+    def __cinit__(self, int kind, cnp.ndarray matrix, cnp.ndarray x, cnp.ndarray y, size_t dims,
+                  double threshold, bint is_metric):
+        self.ground.kind = <csrc.Ground>kind
+        self.ground.threshold = threshold
+        self.ground.dims = dims
+        self.matrix, self.x, self.y = matrix, x, y
+        if matrix is not None:
+            self.ground.matrix = matrix_view(matrix)
+            self.ground.matrix_is_metric = is_metric
+        elif x is not None:
+            if not (is_plain_f64(x) and (y is None or is_plain_f64(y))):
+                raise TypeError("points must be C-contiguous float64")
+            self.ground.x = <const double*>cnp.PyArray_DATA(x)
+            self.ground.y = <const double*>cnp.PyArray_DATA(x if y is None else y)
+            self.ground.same_points = y is None
+
+    @property
+    def is_metric(self):
+        """Whether mass at the same place stays: targets are sources, under a metric."""
+        return bool(self.ground.common_mass_stays())
+
+    def cut_matrix(self):
+        """The matrix with the threshold applied."""
+        if self.ground.threshold == np.inf:
+            return self.matrix
+        return np.minimum(self.matrix, self.ground.threshold)
+
+    def as_matrix(self):
+        """The distances of all sources and targets, (n, m)."""
+        cdef size_t n = <size_t>cnp.PyArray_DIM(self.x, 0)
+        cdef size_t m = n if self.y is None else <size_t>cnp.PyArray_DIM(self.y, 0)
+        cdef cnp.ndarray out = np.empty((n, m), dtype=np.float64)
+        cdef double* data = <double*>cnp.PyArray_DATA(out)
+        with nogil:
+            csrc.fill_distances(self.ground, n, m, data)
+        return out
+
+    def bytes(self, size_t n, size_t m):
+        """About how much memory one problem needs."""
+        return csrc.transport_bytes(n, m, self.ground)
+
+
+cdef csrc.MatrixView[double] matrix_view(cnp.ndarray matrix) except *:
+    cdef csrc.MatrixView[double] view
+    if cnp.PyArray_NDIM(matrix) != 2 or not is_plain_f64(matrix):
+        raise TypeError("costs must be a C-contiguous float64 matrix")
+    view.data = <const double*>cnp.PyArray_DATA(matrix)
+    view.rows = <size_t>cnp.PyArray_DIM(matrix, 0)
+    view.cols = <size_t>cnp.PyArray_DIM(matrix, 1)
+    view.stride = view.cols
+    return view
+
+
+cdef inline bint is_distribution(csrc.Span[const double] masses) noexcept nogil:
+    """Finite, not negative, some of it positive."""
+    cdef double total = 0
+    cdef bint good = True
+    cdef size_t k
+    for k in range(masses.size):
+        good = good and 0 <= masses.data[k] <= LARGEST
+        total += masses.data[k]
+    return good and total > 0
+
+
+def is_mass(cnp.ndarray masses not None):
+    """Tell whether a plain float64 vector is finite, not negative and not all 0."""
+    return is_distribution(span_of(masses))
+
+
+def is_metric(cnp.ndarray matrix not None):
+    cdef csrc.MatrixView[double] view = matrix_view(matrix)
+    cdef cbool answer
+    with nogil:
+        answer = csrc.is_metric(view)
+    return answer
+
+
+def transport(cnp.ndarray supply not None, cnp.ndarray demand not None, Ground ground not None,
+              int rule, double penalty, int64_t max_pivots, bint plan, bint steps):
+    """(status, distance, result) of checked masses; result: a dict, empty unless plan."""
+    cdef csrc.TransportProblem problem
+    cdef csrc.TransportOptions options
+    cdef csrc.TransportResult result
+    cdef csrc.TransportSolver solver
+    cdef csrc.DistanceRule finish
+    problem.supply = span_of(supply)
+    problem.demand = span_of(demand)
+    problem.ground = ground.ground
+    finish.rule = <csrc.MassRule>rule
+    finish.penalty = penalty
+    problem.unequal = finish.unequal()
+    options.max_pivots = max_pivots
+    options.plan = options.proof = plan
+    options.steps = steps
+    options.cancel = on_signal()
+    with nogil:
+        solver.solve(problem, options, &result)
+    if result.status == csrc.TransportStatus.cancelled:
+        raise_pending()
+    cdef double distance = finish.distance(result)
+    cdef dict more = {"blocked_source": result.blocked_source}
+    cdef size_t k
+    cdef cnp.ndarray source, target, amount, u, v
+    if plan:
+        source = np.empty(result.arcs.size(), dtype=np.int64)
+        target = np.empty(result.arcs.size(), dtype=np.int64)
+        amount = np.empty(result.arcs.size(), dtype=np.float64)
+        u = np.empty(result.u.size(), dtype=np.float64)
+        v = np.empty(result.v.size(), dtype=np.float64)
+        for k in range(result.arcs.size()):
+            (<int64_t*>cnp.PyArray_DATA(source))[k] = result.arcs[k].source
+            (<int64_t*>cnp.PyArray_DATA(target))[k] = result.arcs[k].target
+            (<double*>cnp.PyArray_DATA(amount))[k] = result.arcs[k].mass
+        for k in range(result.u.size()):
+            (<double*>cnp.PyArray_DATA(u))[k] = result.u[k]
+        for k in range(result.v.size()):
+            (<double*>cnp.PyArray_DATA(v))[k] = result.v[k]
+        more.update(flow=(source, target, amount), potentials=(u, v), cost=result.cost,
+                    lower_bound=result.lower_bound, moved=result.moved, pivots=result.pivots,
+                    totals=(result.supply_total, result.demand_total))
+    if steps:
+        more.update(pivots=result.pivots, steps={
+            "start": result.steps.start, "pricing": result.steps.pricing,
+            "cycle": result.steps.cycle, "tree": result.steps.tree,
+            "rows_priced": result.steps.rows_priced, "cycle_nodes": result.steps.cycle_nodes})
+    return <int>result.status, distance, more
+
+
+def emd_plain(object a, object b, object cost):
+    """Cost of plain float64 masses and costs, totals equal; None where the slow way must look."""
+    if not (is_plain_f64(a) and is_plain_f64(b) and is_plain_f64(cost)):
+        return None
+    if (cnp.PyArray_NDIM(<cnp.ndarray>a) != 1 or cnp.PyArray_NDIM(<cnp.ndarray>b) != 1
+            or cnp.PyArray_NDIM(<cnp.ndarray>cost) != 2):
+        return None
+    cdef csrc.TransportProblem problem
+    cdef csrc.TransportOptions options
+    cdef csrc.TransportResult result
+    cdef csrc.TransportSolver solver
+    problem.supply = span_of(<cnp.ndarray>a)
+    problem.demand = span_of(<cnp.ndarray>b)
+    problem.ground.matrix = matrix_view(<cnp.ndarray>cost)
+    if (problem.ground.matrix.rows != problem.supply.size
+            or problem.ground.matrix.cols != problem.demand.size):
+        return None
+    if not (is_distribution(problem.supply) and is_distribution(problem.demand)):
+        return None
+    # Small problems keep the GIL: they take less time than releasing it may cost.
+    if problem.ground.matrix.rows * problem.ground.matrix.cols <= 1024:
+        solver.solve(problem, options, &result)
+    else:
+        options.cancel = on_signal()
+        with nogil:
+            solver.solve(problem, options, &result)
+    if result.status == csrc.TransportStatus.cancelled:
+        raise_pending()
+    return result.cost if result.status == csrc.TransportStatus.optimal else None
+
+
+# ---- signatures with their own points, as of cv2.EMD ----------------------------------------
+
+cdef inline void split_signature(cnp.ndarray signature, double* masses, double* points) noexcept:
+    """Rows (weight, coordinates ...) of float32 or float64."""
+    cdef size_t rows = <size_t>cnp.PyArray_DIM(signature, 0)
+    cdef size_t cols = <size_t>cnp.PyArray_DIM(signature, 1)
+    cdef size_t i, k
+    cdef const float* single = <const float*>cnp.PyArray_DATA(signature)
+    cdef const double* twice = <const double*>cnp.PyArray_DATA(signature)
+    if cnp.PyArray_TYPE(signature) == cnp.NPY_FLOAT:
+        for i in range(rows):
+            masses[i] = single[i * cols]
+            for k in range(1, cols):
+                points[i * (cols - 1) + k - 1] = single[i * cols + k]
+    else:
+        for i in range(rows):
+            masses[i] = twice[i * cols]
+            for k in range(1, cols):
+                points[i * (cols - 1) + k - 1] = twice[i * cols + k]
+
+
+cdef inline bint are_finite(const double* values, size_t size) noexcept nogil:
+    cdef double sum = 0
+    cdef size_t k
+    for k in range(size):
+        sum += values[k] * 0
+    return sum == 0
+
+
+def emd_signatures(object first, object second, object metric):
+    """(distance, None, flow) of two plain signatures for cv2's metrics 1, 2, 3, or None."""
+    if type(metric) is not int or not 1 <= <int>metric <= 3:
+        return None
+    if type(first) is not cnp.ndarray or type(second) is not cnp.ndarray:
+        return None
+    cdef cnp.ndarray s1 = <cnp.ndarray>first
+    cdef cnp.ndarray s2 = <cnp.ndarray>second
+    cdef int kind = cnp.PyArray_TYPE(s1)
+    if kind != cnp.PyArray_TYPE(s2) or (kind != cnp.NPY_FLOAT and kind != cnp.NPY_DOUBLE):
+        return None
+    if not (cnp.PyArray_ISCARRAY_RO(s1) and cnp.PyArray_ISCARRAY_RO(s2)
+            and cnp.PyArray_NDIM(s1) == 2 and cnp.PyArray_NDIM(s2) == 2):
+        return None
+    cdef size_t n = <size_t>cnp.PyArray_DIM(s1, 0), m = <size_t>cnp.PyArray_DIM(s2, 0)
+    cdef size_t cols = <size_t>cnp.PyArray_DIM(s1, 1)
+    if cols < 2 or cols != <size_t>cnp.PyArray_DIM(s2, 1) or n == 0 or m == 0:
+        return None
+    cdef double on_stack[512]
+    cdef vector[double] on_heap
+    cdef double* room = on_stack
+    if (n + m) * cols > 512:
+        on_heap.resize((n + m) * cols)
+        room = on_heap.data()
+    cdef double* points1 = room + n + m
+    cdef double* points2 = points1 + n * (cols - 1)
+    split_signature(s1, room, points1)
+    split_signature(s2, room + n, points2)
+    cdef csrc.TransportProblem problem
+    cdef csrc.TransportOptions options
+    cdef csrc.TransportResult result
+    cdef csrc.TransportSolver solver
+    cdef csrc.DistanceRule finish
+    problem.supply.data = room
+    problem.supply.size = n
+    problem.demand.data = room + n
+    problem.demand.size = m
+    problem.ground.kind = (csrc.Ground.manhattan if <int>metric == 1 else
+                           csrc.Ground.euclidean if <int>metric == 2 else csrc.Ground.chebyshev)
+    problem.ground.x = points1
+    problem.ground.y = points2
+    problem.ground.dims = cols - 1
+    problem.unequal = csrc.Unequal.partial
+    options.plan = True
+    if not (is_distribution(problem.supply) and is_distribution(problem.demand)
+            and are_finite(points1, (n + m) * (cols - 1))):
+        return None
+    if n * m <= 1024:
+        solver.solve(problem, options, &result)
+    else:
+        options.cancel = on_signal()
+        with nogil:
+            solver.solve(problem, options, &result)
+    if result.status == csrc.TransportStatus.cancelled:
+        raise_pending()
+    if result.status != csrc.TransportStatus.optimal:
+        return None
+    finish.rule = csrc.MassRule.opencv
+    cdef double distance = finish.distance(result)
+    cdef cnp.npy_intp* shape = [<cnp.npy_intp>n, <cnp.npy_intp>m]
+    cdef cnp.ndarray flow = cnp.PyArray_ZEROS(2, shape, kind, 0)
+    cdef csrc.TransportArc arc
+    if kind == cnp.NPY_FLOAT:
+        for arc in result.arcs:
+            (<float*>cnp.PyArray_DATA(flow))[<size_t>arc.source * m + <size_t>arc.target] = \
+                <float>arc.mass
+        distance = <double><float>distance
+    else:
+        for arc in result.arcs:
+            (<double*>cnp.PyArray_DATA(flow))[<size_t>arc.source * m + <size_t>arc.target] = \
+                arc.mass
+    return distance, None, flow
+
+
+# ---- many pairs -----------------------------------------------------------------------------
+
+@cython.final
+cdef class Signatures:
+    """Rows of masses (n, bins), or lists of masses and of points, checked by the caller."""
+
+    cdef vector[csrc.Signature] items
+    cdef readonly object kept
+
+    def __cinit__(self, object masses, object points):
+        self.kept = (masses, points)
+        cdef csrc.Signature one
+        cdef cnp.ndarray array
+        cdef size_t cols, k
+        one.points = NULL
+        if points is None:
+            array = masses
+            if cnp.PyArray_NDIM(array) != 2 or not is_plain_f64(array):
+                raise TypeError("rows must be a C-contiguous float64 matrix")
+            cols = <size_t>cnp.PyArray_DIM(array, 1)
+            for k in range(<size_t>cnp.PyArray_DIM(array, 0)):
+                one.masses.data = <const double*>cnp.PyArray_DATA(array) + k * cols
+                one.masses.size = cols
+                self.items.push_back(one)
+            return
+        for array, place in zip(masses, points, strict=True):
+            if not (is_plain_f64(array) and is_plain_f64(place)):
+                raise TypeError("masses and points must be C-contiguous float64")
+            one.masses = span_of(array)
+            one.points = <const double*>cnp.PyArray_DATA(<cnp.ndarray>place)
+            self.items.push_back(one)
+
+    def __len__(self):
+        return self.items.size()
+
+    def first_bad(self):
+        """The first item that is no distribution, or -1."""
+        cdef size_t k
+        for k in range(self.items.size()):
+            if not is_distribution(self.items[k].masses):
+                return k
+        return -1
+
+
+cdef csrc.TransportBatch batch_of(Signatures a, Signatures b, Ground ground, int rule,
+                                  double penalty) noexcept:
+    cdef csrc.TransportBatch batch
+    batch.a.data = a.items.data()
+    batch.a.size = a.items.size()
+    batch.b.data = b.items.data()
+    batch.b.size = b.items.size()
+    batch.ground = ground.ground
+    batch.rule.rule = <csrc.MassRule>rule
+    batch.rule.penalty = penalty
+    return batch
+
+
+cdef tuple outcome(const csrc.BatchResult& result):
+    if result.status == csrc.TransportStatus.cancelled:
+        raise_pending()
+    return <int>result.status, result.a, result.b, result.blocked_source
+
+
+def transport_cdist(Signatures a not None, Signatures b not None, Ground ground not None, int rule,
+                    double penalty, size_t threads, cnp.ndarray out not None):
+    """(status, i, j, blocked source); out: C-contiguous float64 of shape (len(a), len(b))."""
+    cdef csrc.TransportBatch batch = batch_of(a, b, ground, rule, penalty)
+    cdef csrc.Cancel cancel = on_signal()
+    cdef csrc.BatchResult result
+    cdef double* data = <double*>cnp.PyArray_DATA(out)
+    with nogil:
+        result = csrc.transport_cdist(batch, threads, cancel, data)
+    return outcome(result)
+
+
+def transport_pdist(Signatures a not None, Ground ground not None, int rule, double penalty,
+                    size_t threads, cnp.ndarray out not None):
+    cdef csrc.TransportBatch batch = batch_of(a, a, ground, rule, penalty)
+    cdef csrc.Cancel cancel = on_signal()
+    cdef csrc.BatchResult result
+    cdef double* data = <double*>cnp.PyArray_DATA(out)
+    with nogil:
+        result = csrc.transport_pdist(batch, threads, cancel, data)
+    return outcome(result)
+
+
+def transport_knn(Signatures a not None, Signatures b not None, Ground ground not None, int rule,
+                  double penalty, size_t k, size_t threads, cnp.ndarray distances not None,
+                  cnp.ndarray indices not None):
+    cdef csrc.TransportBatch batch = batch_of(a, b, ground, rule, penalty)
+    cdef csrc.Cancel cancel = on_signal()
+    cdef csrc.BatchResult result
+    cdef double* to_distances = <double*>cnp.PyArray_DATA(distances)
+    cdef int64_t* to_indices = <int64_t*>cnp.PyArray_DATA(indices)
+    with nogil:
+        result = csrc.transport_knn(batch, k, threads, cancel, to_distances, to_indices)
+    return outcome(result)
