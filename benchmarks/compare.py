@@ -11,15 +11,45 @@ import json
 import math
 import os
 import platform
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import imgsim_fast
-from benchmarks.case import OURS, Case, measure
+from benchmarks.case import OURS, Case, Figure, measure
 from imgsim_fast import _core
 
-MODULES = ("bench_histogram", "bench_wasserstein", "bench_knn", "bench_index")
+
+@dataclass(frozen=True)
+class Mean:
+    """A bar for the geometric mean of the ratios to one peer.
+
+    Attributes
+    ----------
+    cases : str
+        How the names of the cases begin.
+    peer : str
+    faster : float
+        Bar, as in `Case`.
+    count : int
+        Of so many cases; no mean of fewer.
+    """
+
+    cases: str
+    peer: str
+    faster: float
+    count: int
+
+
+MODULES = (
+    "bench_histogram", "bench_wasserstein", "bench_knn", "bench_index", "bench_transport",
+    "bench_emd_calls", "bench_proof",
+)  # fmt: skip
+MEANS = (
+    Mean("histogram, 1 MP uint8, 256 bins", "cv2.calcHist", 1.3, 3),
+    Mean("transport, random points, ", "POT core", 4, 7),
+)
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("numpy", "scipy", "POT", "opencv-python-headless", "pillow")
 
@@ -46,8 +76,24 @@ def machine() -> dict[str, Any]:
     }
 
 
-def rows_of(case: Case, seconds: dict[str, float]) -> list[dict[str, Any]]:
-    """One row per comparison: the figure, its bar, and whether it is met."""
+Row = dict[str, Any]
+
+
+def rows_of(case: Case | Figure) -> list[Row]:
+    """Measure: one row per comparison, with the figure, its bar, and whether it is met."""
+    return [_figure_row(case)] if isinstance(case, Figure) else _time_rows(case, measure(case))
+
+
+def _figure_row(figure: Figure) -> Row:
+    value = figure.value()
+    return {
+        "case": figure.name, "ours": value, "peer": "", "theirs": None, "ratio": None,
+        "bar": f"<= {format_value(figure.at_most, figure.unit)}", "met": value <= figure.at_most,
+        "unit": figure.unit,
+    }  # fmt: skip
+
+
+def _time_rows(case: Case, seconds: dict[str, float]) -> list[Row]:
     ours = seconds[OURS]
     base = {"case": case.name, "ours": ours}
     if case.extra:
@@ -84,17 +130,28 @@ def rows_of(case: Case, seconds: dict[str, float]) -> list[dict[str, Any]]:
     return rows
 
 
-def mean_row(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """256 bins: the geometric mean over the kinds of image has a bar of its own."""
-    ratios = [row["ratio"] for row in rows if "256 bins" in row["case"] and row["ratio"]]
-    ratios = ratios[:3]
-    if len(ratios) < 3:
+def mean_row(mean: Mean, rows: list[Row]) -> Row | None:
+    """Return the row of a mean, if all its cases were measured."""
+    ratios = [
+        row["ratio"]
+        for row in rows
+        if row["case"].startswith(mean.cases) and row["peer"] == mean.peer
+    ]
+    if len(ratios) != mean.count:
         return None
-    mean = math.prod(ratios) ** (1 / len(ratios))
+    ratio = math.prod(ratios) ** (1 / len(ratios))
     return {
-        "case": "histogram, 1 MP uint8, 256 bins, mean", "ours": None, "peer": "cv2.calcHist",
-        "theirs": None, "ratio": mean, "bar": ">= 1.3x", "met": mean >= 1.3,
+        "case": f"{mean.cases.rstrip(', ')}, mean", "ours": None, "peer": mean.peer,
+        "theirs": None, "ratio": ratio, "bar": f">= {mean.faster:g}x",
+        "met": ratio >= mean.faster,
     }  # fmt: skip
+
+
+def format_value(value: float | None, unit: str) -> str:
+    """Three digits; seconds with a fitting unit."""
+    if unit == "s" or value is None:
+        return format_seconds(value)
+    return f"{value:.3g} {unit}".rstrip()
 
 
 def format_seconds(seconds: float | None) -> str:
@@ -107,7 +164,7 @@ def format_seconds(seconds: float | None) -> str:
     return f"{seconds:.3g} s"
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(rows: list[Row]) -> str:
     """Markdown."""
     head = ("case", "ours", "against", "theirs", "ratio", "bar", "met")
     lines = [head, tuple("---" for _ in head)]
@@ -115,8 +172,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         met = {True: "yes", False: "NO", None: ""}[row["met"]]
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.3g}x"
         lines.append(
-            (row["case"], format_seconds(row["ours"]), row["peer"], format_seconds(row["theirs"]),
-             ratio, row["bar"], met)
+            (row["case"], format_value(row["ours"], row.get("unit", "s")), row["peer"],
+             format_seconds(row["theirs"]), ratio, row["bar"], met)
         )  # fmt: skip
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     return "\n".join(
@@ -135,14 +192,12 @@ def main() -> None:
         "--json", type=Path, default=RESULTS / "latest.json", help="write them here"
     )
     given = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for name in MODULES:
         for case in importlib.import_module(f"benchmarks.{name}").CASES:
             if given.only in case.name:
-                rows += rows_of(case, measure(case))
-    mean = mean_row(rows)
-    if mean is not None:
-        rows.append(mean)
+                rows += rows_of(case)
+    rows += [row for mean in MEANS if (row := mean_row(mean, rows)) is not None]
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     print()

@@ -6,9 +6,10 @@ included. ``float(fraction)`` rounds once, correctly.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def histogram(values, bins, first, last):
 def _whole(*vectors):
     """Vectors of numbers as exact integers over one common denominator."""
     fractions = [[Fraction(x) for x in vector] for vector in vectors]
-    scale = max(x.denominator for vector in fractions for x in vector)  # all powers of two
+    scale = math.lcm(*(x.denominator for vector in fractions for x in vector))
     return [[int(x * scale) for x in vector] for vector in fractions], scale
 
 
@@ -112,3 +113,123 @@ def nearest(distances, k):
     """(distances, indices) of the k smallest by (distance, index)."""
     order = sorted(range(len(distances)), key=lambda i: (distances[i], i))[:k]
     return [distances[i] for i in order], order
+
+
+# ---- optimal transport -----------------------------------------------------------------------
+
+
+def ground_distances(x, y, metric="euclidean", threshold=None):
+    """Distances in floats between points, a list per source, each coordinate after the other."""
+    matrix = []
+    for point in x:
+        matrix.append([])
+        for place in y:
+            steps = [abs(float(s) - float(t)) for s, t in zip(point, place, strict=True)]
+            far = {
+                "cityblock": lambda steps=steps: sum(steps),
+                "chebyshev": lambda steps=steps: max(steps),
+                "sqeuclidean": lambda steps=steps: sum(s * s for s in steps),
+                "euclidean": lambda steps=steps: (
+                    steps[0] if len(steps) == 1 else math.sqrt(sum(s * s for s in steps))
+                ),
+            }[metric]()
+            matrix[-1].append(far if threshold is None else min(far, threshold))
+    return matrix
+
+
+def cheapest_plan(a, b, cost):
+    """(cost, flows) of moving the smaller total, or (None, None) where infinite costs forbid it.
+
+    Successive shortest paths (Busacker and Gowen 1960) by Bellman and Ford, in whole numbers: after
+    each path the flow is the cheapest of its amount, so negative costs need nothing special.
+    """
+    n, m = len(a), len(b)
+    (supply, demand), mass_unit = _whole(a, b)
+    arcs = [(i, j) for i in range(n) for j in range(m) if cost[i][j] != math.inf]
+    (prices,), cost_unit = _whole([cost[i][j] for i, j in arcs] or [0])
+    price = dict(zip(arcs, prices, strict=False))
+    flow = dict.fromkeys(arcs, 0)
+    while any(supply) and any(demand):
+        path = _shortest_path(n, m, supply, demand, price, flow)
+        if path is None:
+            return None, None
+        backwards = [(i, j) for i, j, step in path if step < 0]
+        first, last = path[0][0], path[-1][1]
+        amount = min(supply[first], demand[last], *(flow[arc] for arc in backwards))
+        supply[first] -= amount
+        demand[last] -= amount
+        for i, j, step in path:
+            flow[i, j] += step * amount
+    value = Fraction(sum(price[arc] * flow[arc] for arc in arcs), mass_unit * cost_unit)
+    return value, {arc: Fraction(amount, mass_unit) for arc, amount in flow.items() if amount}
+
+
+def _shortest_path(n, m, supply, demand, price, flow):
+    """(i, j, 1 or -1) along the cheapest way from a source with mass to a target with room."""
+    to_source = [0 if supply[i] else None for i in range(n)]
+    to_target = [None] * m
+    from_source, from_target = [None] * m, [None] * n
+    changed = True
+    while changed:
+        changed = False
+        for (i, j), cost in price.items():
+            if to_source[i] is not None and (
+                to_target[j] is None or to_source[i] + cost < to_target[j]
+            ):
+                to_target[j], from_source[j], changed = to_source[i] + cost, i, True
+            if (
+                flow[i, j]
+                and to_target[j] is not None
+                and (to_source[i] is None or to_target[j] - cost < to_source[i])
+            ):
+                to_source[i], from_target[i], changed = to_target[j] - cost, j, True
+    ends = [j for j in range(m) if demand[j] and to_target[j] is not None]
+    if not ends:
+        return None
+    j = min(ends, key=lambda j: to_target[j])
+    path = []
+    while True:
+        i = from_source[j]
+        path.append((i, j, 1))
+        if from_target[i] is None:
+            return path[::-1]
+        j = from_target[i]
+        path.append((i, j, -1))
+
+
+def emd(a, b, cost, mass="error"):
+    """Earth Mover's Distance by the definitions of `mass`; None where infinite costs forbid it."""
+    a, b = [Fraction(x) for x in a], [Fraction(x) for x in b]
+    total_a, total_b = sum(a), sum(b)
+    largest = max(total_a, total_b)
+    if mass == "error":
+        assert abs(total_a - total_b) <= largest / 10**6
+        a, b = [x * largest / total_a for x in a], [x * largest / total_b for x in b]
+    if mass == "normalize":
+        a, b = [x / total_a for x in a], [x / total_b for x in b]
+    value, _ = cheapest_plan(a, b, cost)
+    if value is None or mass in ("error", "normalize"):
+        return value
+    if mass == "partial":
+        return value / min(total_a, total_b)
+    if mass == "opencv":
+        return value / largest
+    return value + Fraction(mass) * abs(total_a - total_b)
+
+
+def cheapest_matching(cost):
+    """Least sum of one entry from each row and column of a square matrix: all permutations."""
+    exact = [[Fraction(x) for x in row] for row in cost]
+    return min(
+        sum(row[j] for row, j in zip(exact, order, strict=True))
+        for order in permutations(range(len(exact)))
+    )
+
+
+def are_potentials(u, v, cost):
+    """Whether u_i + v_j <= c_ij for all i and j, without rounding: Knuth's sum with its error."""
+    u = u[:, None]
+    total = u + v
+    of_v = total - u
+    error = (u - (total - of_v)) + (v - of_v)
+    return bool(((total < cost) | ((total == cost) & (error <= 0))).all())

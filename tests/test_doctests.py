@@ -24,6 +24,7 @@ SHOWN = (
     "imgsim_fast.wasserstein.cdf_vectors",
     "imgsim_fast.knn.knn",
     "imgsim_fast.compat.scipy.wasserstein_distance",
+    "imgsim_fast.compat.cv2.EMD",
     "imgsim_fast.compat.pot.wasserstein_1d",
     "imgsim_fast.compat.pot.emd2_1d",
 )

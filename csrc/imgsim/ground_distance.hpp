@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <limits>
 
+#include "imgsim/parallel.hpp"
 #include "imgsim/views.hpp"
 
 namespace imgsim {
@@ -30,11 +31,14 @@ struct GroundDistance {
   }
 };
 
-// out[i * m + j] = distance of source i and target j, for points.
-void fill_distances(const GroundDistance& ground, std::size_t n, std::size_t m, double* out);
+// out[i * m + j] = distance of source i and target j, for points. False when cancelled.
+bool fill_distances(const GroundDistance& ground, std::size_t n, std::size_t m,
+                    const Cancel& cancel, double* out);
 
-// True if the matrix has a zero diagonal, no negative or infinite entry, and no detour is shorter
+enum class Metricity { no, yes, cancelled };
+
+// Whether the matrix has a zero diagonal, no negative or infinite entry, and no detour is shorter
 // than the direct way by more than rounding (4 units in the last place). O(n^3 / lanes).
-bool is_metric(const MatrixView<double>& matrix);
+Metricity is_metric(const MatrixView<double>& matrix, const Cancel& cancel);
 
 }  // namespace imgsim

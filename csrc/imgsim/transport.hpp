@@ -37,11 +37,15 @@ enum class Unequal {
   partial,    // only the smaller total is moved, where it is cheapest
 };
 
+// What the cost is divided by.
+enum class Divisor { none, moved, larger_total };
+
 struct TransportProblem {
   Span<const double> supply;  // checked by the caller: finite, not negative, total above 0
   Span<const double> demand;
   GroundDistance ground;
   Unequal unequal = Unequal::error;
+  Divisor divisor = Divisor::none;
 };
 
 struct TransportOptions {
@@ -65,10 +69,8 @@ struct TransportSteps {
 
 struct TransportResult {
   TransportStatus status = TransportStatus::optimal;
-  double cost = 0;   // sum of mass times distance
-  double moved = 0;  // sum of the mass
-  // Totals, after what Unequal::error and Unequal::normalize do to them.
-  double supply_total = 0, demand_total = 0;
+  double cost = 0;       // sum of mass times distance, divided as asked for
+  double left_over = 0;  // mass of the larger total that is not moved
   std::int64_t pivots = 0;
   std::int64_t blocked_source = -1;  // infeasible: a source that only forbidden arcs can serve
   // Positive flows, ordered by source and target.
@@ -80,7 +82,7 @@ struct TransportResult {
   TransportSteps steps;
 };
 
-// Keeps its memory between problems; one thread at a time.
+// Keeps its memory between problems, and hands it on to solvers to come. One thread at a time.
 class TransportSolver {
  public:
   TransportSolver();
@@ -94,6 +96,8 @@ class TransportSolver {
 
  private:
   struct State;
+  struct Pool;
+  static Pool& pool();
   std::unique_ptr<State> state_;
 };
 

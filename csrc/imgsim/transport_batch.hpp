@@ -22,7 +22,7 @@ struct DistanceRule {
   MassRule rule = MassRule::error;
   double penalty = 0;  // finite
 
-  Unequal unequal() const;
+  void apply_to(TransportProblem* problem) const;
   // The distance of a result that has a plan; may be infinite where that is beyond float64.
   double distance(const TransportResult& result) const;
 };

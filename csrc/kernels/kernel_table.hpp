@@ -16,6 +16,7 @@ constexpr std::size_t kPairTable = 65536;
 
 // Rows of costs are padded to a multiple of so many columns, with infinity.
 constexpr std::size_t kColumns = 8;
+constexpr std::size_t kSingles = 16;  // the same for rows in single precision
 
 // out[j] = distance of point x and point j, whose coordinate k is y[k * y_stride + j].
 using DistanceRow = void (*)(const double* x, const double* y, std::size_t y_stride,
@@ -25,11 +26,11 @@ using DistanceRow = void (*)(const double* x, const double* y, std::size_t y_str
 struct PathSearch {
   const double* costs;
   std::size_t stride, m;
-  const double* v;
-  double* open_v;              // a copy of v; -infinity where a column has been closed
-  double* distances;           // infinity at first
+  double* open_v;              // potentials; -infinity where a column has been closed
+  double* distances;           // infinity at first, and where a column has been closed
   std::int64_t* from;          // the row before each column
   const std::int32_t* row_of;  // the owner of each column; -1: free
+  const double* owner_u;       // and the owner's potential
   double* closed_distances;
   std::int32_t* closed;  // columns in the order in which they were closed
 };
@@ -38,7 +39,7 @@ struct CostScan {
   double largest;  // magnitude of the finite ones
   bool forbidden;  // +infinity is among them
   bool bad;        // NaN or -infinity is
-  bool whole;      // all finite ones below 2^51 are whole numbers
+  bool whole;      // all finite ones are whole numbers below 2^51, or larger
 };
 
 struct KernelTable {
@@ -101,6 +102,16 @@ struct KernelTable {
 
   // values[j] += delta for every j whose bit is set in `bits`, 64 to a word.
   void (*add_where)(const std::uint64_t* bits, std::size_t words, double delta, double* values);
+
+  // The same in single precision, m a multiple of kSingles, all values times a factor: to_single
+  // sets out[j] = x[j] * factor for j < size, infinity up to m.
+  void (*to_single)(const double* x, double factor, std::size_t size, std::size_t m, float* out);
+  void (*minima_single)(const float* costs, std::size_t stride, std::size_t rows, const float* v,
+                        std::size_t m, float* out);
+  std::size_t (*find_single)(const float* costs, const float* v, std::size_t m, float value);
+  // add_where, and rounded[j] = values[j] * factor for every j whose value has changed.
+  void (*add_where_single)(const std::uint64_t* bits, std::size_t words, double delta,
+                           double factor, double* values, float* rounded);
 
   // Where costs[j] + shift is less than least[j], it takes its place and from[j] becomes the row.
   void (*lower)(const double* costs, double shift, std::int64_t row, std::size_t m, double* least,

@@ -23,6 +23,9 @@ enum class Norm { sum, largest, squares };
 
 #ifdef IMGSIM_VECTORS
 
+typedef float Singles __attribute__((vector_size(kVectorBytes)));
+typedef std::int32_t SingleBits __attribute__((vector_size(kVectorBytes)));
+
 inline Doubles smaller(Doubles a, Doubles b) {
   return a < b ? a : b;
 }
@@ -30,19 +33,32 @@ inline Doubles larger(Doubles a, Doubles b) {
   return a > b ? a : b;
 }
 
+inline double least_within(__attribute__((vector_size(16))) double v) {
+  const double a = v[0], b = v[1];
+  return a < b ? a : b;
+}
+inline float least_within(__attribute__((vector_size(16))) float v) {
+  const float a = v[0] < v[1] ? v[0] : v[1], b = v[2] < v[3] ? v[2] : v[3];
+  return a < b ? a : b;
+}
 template <class Vector>
-double least_within(Vector v) {
-  if constexpr (sizeof(Vector) == 64) {
+auto least_within(Vector v) {
+  if constexpr (sizeof(Vector) == 64 && sizeof(v[0]) == 8) {
     const auto low = __builtin_shufflevector(v, v, 0, 1, 2, 3),
                high = __builtin_shufflevector(v, v, 4, 5, 6, 7);
     return least_within(low < high ? low : high);
-  } else if constexpr (sizeof(Vector) == 32) {
+  } else if constexpr (sizeof(Vector) == 64) {
+    const auto low = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7),
+               high = __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+    return least_within(low < high ? low : high);
+  } else if constexpr (sizeof(v[0]) == 8) {
     const auto low = __builtin_shufflevector(v, v, 0, 1),
                high = __builtin_shufflevector(v, v, 2, 3);
     return least_within(low < high ? low : high);
   } else {
-    const double a = v[0], b = v[1];
-    return a < b ? a : b;
+    const auto low = __builtin_shufflevector(v, v, 0, 1, 2, 3),
+               high = __builtin_shufflevector(v, v, 4, 5, 6, 7);
+    return least_within(low < high ? low : high);
   }
 }
 
@@ -62,6 +78,20 @@ inline unsigned lanes_that_hold(Bits truth) {
 #endif
 }
 
+inline unsigned singles_that_hold(SingleBits truth) {
+#if defined(__AVX512DQ__)
+  return __builtin_ia32_cvtd2mask512(truth);
+#elif defined(__AVX2__)
+  return static_cast<unsigned>(__builtin_ia32_movmskps256(reinterpret_cast<Singles>(truth)));
+#elif defined(__SSE2__)
+  return static_cast<unsigned>(__builtin_ia32_movmskps(reinterpret_cast<Singles>(truth)));
+#else
+  unsigned lanes = 0;
+  for (std::size_t l = 0; l < 2 * kDoubles; ++l) lanes |= static_cast<unsigned>(truth[l] & 1) << l;
+  return lanes;
+#endif
+}
+
 inline Bits load_bits(const std::int64_t* p) {
   Bits v;
   IMGSIM_MEMCPY(&v, p, sizeof v);
@@ -73,27 +103,48 @@ inline Bits lane_numbers() {
   return v;
 }
 
-template <std::size_t R>
-void minima_of(const double* costs, std::size_t stride, const double* v, std::size_t m,
-               double* out) {
-  Doubles least[R];
+// One vector of double or single precision.
+template <class Vector, class Real>
+Vector load_vector(const Real* p) {
+  Vector v;
+  IMGSIM_MEMCPY(&v, p, sizeof v);
+  return v;
+}
+
+template <class Vector, std::size_t R, class Real>
+void minima_of(const Real* costs, std::size_t stride, const Real* v, std::size_t m, Real* out) {
+  constexpr std::size_t kStep = sizeof(Vector) / sizeof(Real);
+  Vector least[R];
   IMGSIM_UNROLL
-  for (std::size_t r = 0; r < R; ++r) least[r] = broadcast(kInfinity);
-  for (std::size_t j = 0; j < m; j += kDoubles) {
-    const Doubles of_column = load_doubles(v + j);
+  for (std::size_t r = 0; r < R; ++r) least[r] = Vector{} + static_cast<Real>(kInfinity);
+  for (std::size_t j = 0; j < m; j += kStep) {
+    const auto of_column = load_vector<Vector>(v + j);
     IMGSIM_UNROLL
-    for (std::size_t r = 0; r < R; ++r)
-      least[r] = smaller(load_doubles(costs + r * stride + j) - of_column, least[r]);
+    for (std::size_t r = 0; r < R; ++r) {
+      const Vector reduced = load_vector<Vector>(costs + r * stride + j) - of_column;
+      least[r] = reduced < least[r] ? reduced : least[r];
+    }
   }
   IMGSIM_UNROLL
   for (std::size_t r = 0; r < R; ++r) out[r] = least_within(least[r]);
 }
 
+template <class Vector, class Real>
+void minima_with(const Real* costs, std::size_t stride, std::size_t rows, const Real* v,
+                 std::size_t m, Real* out) {
+  std::size_t r = 0;
+  for (; r + 4 <= rows; r += 4) minima_of<Vector, 4>(costs + r * stride, stride, v, m, out + r);
+  for (; r < rows; ++r) minima_of<Vector, 1>(costs + r * stride, stride, v, m, out + r);
+}
+
 void minima(const double* costs, std::size_t stride, std::size_t rows, const double* v,
             std::size_t m, double* out) {
-  std::size_t r = 0;
-  for (; r + 4 <= rows; r += 4) minima_of<4>(costs + r * stride, stride, v, m, out + r);
-  for (; r < rows; ++r) minima_of<1>(costs + r * stride, stride, v, m, out + r);
+  minima_with<Doubles>(costs, stride, rows, v, m, out);
+}
+
+void minima_single(const float* costs, std::size_t stride, std::size_t rows, const float* v,
+                   std::size_t m, float* out) {
+  minima_with<Singles>(costs, stride, rows, v, m, out);
 }
 
 std::size_t find_difference(const double* costs, const double* v, std::size_t m, double value) {
@@ -105,22 +156,47 @@ std::size_t find_difference(const double* costs, const double* v, std::size_t m,
   return m;
 }
 
-void add_where(const std::uint64_t* bits, std::size_t words, double delta, double* values) {
+std::size_t find_single(const float* costs, const float* v, std::size_t m, float value) {
+  const Singles wanted = Singles{} + value;
+  for (std::size_t j = 0; j < m; j += 2 * kDoubles) {
+    const unsigned lanes =
+        singles_that_hold(load_vector<Singles>(costs + j) - load_vector<Singles>(v + j) == wanted);
+    if (lanes != 0) return j + static_cast<std::size_t>(__builtin_ctz(lanes));
+  }
+  return m;
+}
+
+// Calls change(first) for every eight values of which one has its bit set, after adding delta.
+template <class Change>
+inline void add_in_eights(const std::uint64_t* bits, std::size_t words, double delta,
+                          double* values, const Change& change) {
   const Bits lane_bit = (Bits{} + 1) << lane_numbers();
   const Doubles step = broadcast(delta);
   for (std::size_t w = 0; w < words; ++w) {
-    std::uint64_t word = bits[w];
-    double* at = values + w * 64;
-    for (; word != 0; word >>= 8, at += 8) {
+    std::size_t at = w * 64;
+    for (std::uint64_t word = bits[w]; word != 0; word >>= 8, at += 8) {
       if ((word & 255) == 0) continue;
       IMGSIM_UNROLL
       for (std::size_t l = 0; l < 8; l += kDoubles) {
         const Bits here = Bits{} + static_cast<std::int64_t>((word & 255) >> l);
-        const Doubles old = load_doubles(at + l);
-        store_doubles(at + l, (here & lane_bit) != 0 ? old + step : old);
+        const Doubles old = load_doubles(values + at + l);
+        store_doubles(values + at + l, (here & lane_bit) != 0 ? old + step : old);
       }
+      change(at);
     }
   }
+}
+
+void add_where(const std::uint64_t* bits, std::size_t words, double delta, double* values) {
+  add_in_eights(bits, words, delta, values, [](std::size_t) {});
+}
+
+void add_where_single(const std::uint64_t* bits, std::size_t words, double delta, double factor,
+                      double* values, float* rounded) {
+  add_in_eights(bits, words, delta, values, [=](std::size_t at) {
+    for (std::size_t l = 0; l < 8; ++l)
+      rounded[at + l] = static_cast<float>(values[at + l] * factor);
+  });
 }
 
 void lower(const double* costs, double shift, std::int64_t row, std::size_t m, double* least,
@@ -135,13 +211,26 @@ void lower(const double* costs, double shift, std::int64_t row, std::size_t m, d
   }
 }
 
+// The lowest column at which the least value is, from the first such column of each lane. Without
+// a loop over columns, whose end would not be predictable.
+inline std::size_t column_within(Doubles least, Bits columns) {
+  const unsigned lanes = lanes_that_hold(least == broadcast(least_within(least)));
+  std::int64_t column[kDoubles];
+  IMGSIM_MEMCPY(column, &columns, sizeof columns);
+  std::int64_t at = column[__builtin_ctz(lanes)];
+  for (unsigned more = lanes & (lanes - 1); more != 0; more &= more - 1)
+    if (column[__builtin_ctz(more)] < at) at = column[__builtin_ctz(more)];
+  return static_cast<std::size_t>(at);
+}
+
 // Dijkstra's step from one row; returns the column that is nearest then.
 inline std::size_t relax(const double* costs, const double* v, double shift, std::int64_t row,
                          std::size_t m, double* distances, std::int64_t* from) {
   const Doubles offset = broadcast(shift);
   const Bits here = Bits{} + row;
   Doubles least = broadcast(kInfinity);
-  for (std::size_t j = 0; j < m; j += kDoubles) {
+  Bits column = lane_numbers(), best = column;
+  for (std::size_t j = 0; j < m; j += kDoubles, column += static_cast<std::int64_t>(kDoubles)) {
     const Doubles old = load_doubles(distances + j);
     const Doubles value = (load_doubles(costs + j) - load_doubles(v + j)) + offset;
     const Bits less = value < old;
@@ -149,14 +238,11 @@ inline std::size_t relax(const double* costs, const double* v, double shift, std
     store_doubles(distances + j, now);
     const Bits source = less ? here : load_bits(from + j);
     IMGSIM_MEMCPY(from + j, &source, sizeof source);
-    least = smaller(now, least);
+    const Doubles before = least;
+    least = smaller(now, least);  // must not wait for the comparison
+    best = least < before ? column : best;
   }
-  const Doubles wanted = broadcast(least_within(least));
-  for (std::size_t j = 0; j < m; j += kDoubles) {
-    const unsigned lanes = lanes_that_hold(load_doubles(distances + j) == wanted);
-    if (lanes != 0) return j + static_cast<std::size_t>(__builtin_ctz(lanes));
-  }
-  return 0;
+  return column_within(least, best);
 }
 
 // values[j] = value by a whole register: a load that follows a store of a part of it would wait.
@@ -183,28 +269,54 @@ void distances_of(const double* x, const double* y, std::size_t y_stride, std::s
 
 #else
 
-void minima(const double* costs, std::size_t stride, std::size_t rows, const double* v,
-            std::size_t m, double* out) {
+template <class Real>
+void minima_with(const Real* costs, std::size_t stride, std::size_t rows, const Real* v,
+                 std::size_t m, Real* out) {
   for (std::size_t r = 0; r < rows; ++r) {
-    double least = kInfinity;
+    Real least = static_cast<Real>(kInfinity);
     for (std::size_t j = 0; j < m; ++j) {
-      const double value = costs[r * stride + j] - v[j];
+      const Real value = costs[r * stride + j] - v[j];
       least = value < least ? value : least;
     }
     out[r] = least;
   }
 }
 
-std::size_t find_difference(const double* costs, const double* v, std::size_t m, double value) {
+template <class Real>
+std::size_t find_with(const Real* costs, const Real* v, std::size_t m, Real value) {
   for (std::size_t j = 0; j < m; ++j)
     if (costs[j] - v[j] == value) return j;
   return m;
+}
+
+void minima(const double* costs, std::size_t stride, std::size_t rows, const double* v,
+            std::size_t m, double* out) {
+  minima_with(costs, stride, rows, v, m, out);
+}
+void minima_single(const float* costs, std::size_t stride, std::size_t rows, const float* v,
+                   std::size_t m, float* out) {
+  minima_with(costs, stride, rows, v, m, out);
+}
+std::size_t find_difference(const double* costs, const double* v, std::size_t m, double value) {
+  return find_with(costs, v, m, value);
+}
+std::size_t find_single(const float* costs, const float* v, std::size_t m, float value) {
+  return find_with(costs, v, m, value);
 }
 
 void add_where(const std::uint64_t* bits, std::size_t words, double delta, double* values) {
   for (std::size_t w = 0; w < words; ++w)
     for (std::size_t l = 0; l < 64; ++l)
       if ((bits[w] >> l & 1) != 0) values[w * 64 + l] += delta;
+}
+
+void add_where_single(const std::uint64_t* bits, std::size_t words, double delta, double factor,
+                      double* values, float* rounded) {
+  add_where(bits, words, delta, values);
+  for (std::size_t w = 0; w < words; ++w)
+    for (std::size_t l = 0; l < 64; ++l)
+      if ((bits[w] >> l & 1) != 0)
+        rounded[w * 64 + l] = static_cast<float>(values[w * 64 + l] * factor);
 }
 
 void lower(const double* costs, double shift, std::int64_t row, std::size_t m, double* least,
@@ -254,6 +366,11 @@ void distances_of(const double* x, const double* y, std::size_t y_stride, std::s
 
 #endif
 
+void to_single(const double* x, double factor, std::size_t size, std::size_t m, float* out) {
+  for (std::size_t j = 0; j < size; ++j) out[j] = static_cast<float>(x[j] * factor);
+  for (std::size_t j = size; j < m; ++j) out[j] = static_cast<float>(kInfinity);
+}
+
 std::size_t nearest_free(const PathSearch* search, std::size_t start, std::size_t* closed_n,
                          double* distance) {
   const PathSearch s = *search;
@@ -271,7 +388,7 @@ std::size_t nearest_free(const PathSearch* search, std::size_t start, std::size_
       return j;
     }
     i = static_cast<std::size_t>(owner);
-    shift = here - (s.costs[i * s.stride + j] - s.v[j]);
+    shift = here - s.owner_u[j];
     set_one(s.open_v, j, -kInfinity);
     set_one(s.distances, j, kInfinity);
     s.closed[closed] = static_cast<std::int32_t>(j);

@@ -96,7 +96,11 @@ class Batch {
 
   double distance(std::size_t i, std::size_t j, TransportSolver* solver, TransportResult* result) {
     const Signature &a = batch_.a[i], &b = batch_.b[j];
-    TransportProblem problem{a.masses, b.masses, batch_.ground, batch_.rule.unequal()};
+    TransportProblem problem;
+    problem.supply = a.masses;
+    problem.demand = b.masses;
+    problem.ground = batch_.ground;
+    batch_.rule.apply_to(&problem);
     if (a.points != nullptr) {
       problem.ground.x = a.points;
       problem.ground.y = b.points;
@@ -132,25 +136,17 @@ class Batch {
 
 }  // namespace
 
-Unequal DistanceRule::unequal() const {
-  return rule == MassRule::error       ? Unequal::error
-         : rule == MassRule::normalize ? Unequal::normalize
-                                       : Unequal::partial;
+void DistanceRule::apply_to(TransportProblem* problem) const {
+  problem->unequal = rule == MassRule::error       ? Unequal::error
+                     : rule == MassRule::normalize ? Unequal::normalize
+                                                   : Unequal::partial;
+  problem->divisor = rule == MassRule::partial  ? Divisor::moved
+                     : rule == MassRule::opencv ? Divisor::larger_total
+                                                : Divisor::none;
 }
 
 double DistanceRule::distance(const TransportResult& result) const {
-  switch (rule) {
-    case MassRule::error:
-    case MassRule::normalize:
-      break;
-    case MassRule::partial:
-      return result.cost / result.moved;
-    case MassRule::opencv:
-      return result.cost / std::max(result.supply_total, result.demand_total);
-    case MassRule::penalty:
-      return result.cost + penalty * std::fabs(result.supply_total - result.demand_total);
-  }
-  return result.cost;
+  return rule == MassRule::penalty ? result.cost + penalty * result.left_over : result.cost;
 }
 
 BatchResult transport_cdist(const TransportBatch& batch, std::size_t threads, const Cancel& cancel,

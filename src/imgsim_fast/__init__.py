@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from imgsim_fast import compat, errors
+from imgsim_fast.compat.cv2 import DIST_C, DIST_L1, DIST_L2, DIST_USER, EMD
 from imgsim_fast.histogram import histogram, histograms
 from imgsim_fast.knn import Neighbors, knn
 from imgsim_fast.measures import compare, measures
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "DIST_C",
+    "DIST_L1",
+    "DIST_L2",
+    "DIST_USER",
+    "EMD",
     "AddReport",
     "Index",
     "Matches",

@@ -82,7 +82,7 @@ def as_points(name: str, points: ArrayLike, size: int) -> Floats:
         raise InvalidInputError(
             f"{name} must have shape ({size}, dims), one point per mass, got {np.shape(points)}"
         )
-    array = np.require(array, np.float64, ["C", "A"])
+    array = _validate.as_floats(name, array)
     if not np.isfinite(array).all():
         row, k = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise InvalidInputError(f"{name}[{row}, {k}] is {array[row, k]}: points must be finite")
@@ -97,7 +97,7 @@ def as_cost(cost: ArrayLike, shape: tuple[int, int]) -> Floats:
             f"cost must have shape {shape}, one row per source and one column per target, got "
             f"{array.shape}"
         )
-    return np.require(array, np.float64, ["C", "A"])
+    return _validate.as_floats("cost", array)
 
 
 def as_ground(
@@ -159,7 +159,8 @@ def fail(
     word = _core.STATUS[status]
     first, second = names
     if word == "unbalanced":
-        totals = [float(mass.sum()) for mass in masses]
+        with np.errstate(over="ignore"):
+            totals = [float(mass.sum()) for mass in masses]
         raise UnbalancedMassError(
             f"{first} and {second} must have equal totals, got {totals[0]!r} and {totals[1]!r}; "
             "mass='normalize' compares shapes, 'partial', 'opencv' or a penalty allow for a rest"

@@ -51,8 +51,12 @@ cdef class Ground:
         cdef size_t m = n if self.y is None else <size_t>cnp.PyArray_DIM(self.y, 0)
         cdef cnp.ndarray out = np.empty((n, m), dtype=np.float64)
         cdef double* data = <double*>cnp.PyArray_DATA(out)
+        cdef csrc.Cancel cancel = on_signal()
+        cdef cbool done
         with nogil:
-            csrc.fill_distances(self.ground, n, m, data)
+            done = csrc.fill_distances(self.ground, n, m, cancel, data)
+        if not done:
+            raise_pending()
         return out
 
     def bytes(self, size_t n, size_t m):
@@ -89,10 +93,13 @@ def is_mass(cnp.ndarray masses not None):
 
 def is_metric(cnp.ndarray matrix not None):
     cdef csrc.MatrixView[double] view = matrix_view(matrix)
-    cdef cbool answer
+    cdef csrc.Cancel cancel = on_signal()
+    cdef csrc.Metricity answer
     with nogil:
-        answer = csrc.is_metric(view)
-    return answer
+        answer = csrc.is_metric(view, cancel)
+    if answer == csrc.Metricity.cancelled:
+        raise_pending()
+    return answer == csrc.Metricity.yes
 
 
 def transport(cnp.ndarray supply not None, cnp.ndarray demand not None, Ground ground not None,
@@ -108,7 +115,7 @@ def transport(cnp.ndarray supply not None, cnp.ndarray demand not None, Ground g
     problem.ground = ground.ground
     finish.rule = <csrc.MassRule>rule
     finish.penalty = penalty
-    problem.unequal = finish.unequal()
+    finish.apply_to(&problem)
     options.max_pivots = max_pivots
     options.plan = options.proof = plan
     options.steps = steps
@@ -135,9 +142,9 @@ def transport(cnp.ndarray supply not None, cnp.ndarray demand not None, Ground g
             (<double*>cnp.PyArray_DATA(u))[k] = result.u[k]
         for k in range(result.v.size()):
             (<double*>cnp.PyArray_DATA(v))[k] = result.v[k]
-        more.update(flow=(source, target, amount), potentials=(u, v), cost=result.cost,
-                    lower_bound=result.lower_bound, moved=result.moved, pivots=result.pivots,
-                    totals=(result.supply_total, result.demand_total))
+        more.update(flow=(source, target, amount), potentials=(u, v),
+                    lower_bound=result.lower_bound, left_over=result.left_over,
+                    pivots=result.pivots)
     if steps:
         more.update(pivots=result.pivots, steps={
             "start": result.steps.start, "pricing": result.steps.pricing,
@@ -208,7 +215,7 @@ cdef inline bint are_finite(const double* values, size_t size) noexcept nogil:
 
 def emd_signatures(object first, object second, object metric):
     """(distance, None, flow) of two plain signatures for cv2's metrics 1, 2, 3, or None."""
-    if type(metric) is not int or not 1 <= <int>metric <= 3:
+    if type(metric) is not int or not 1 <= metric <= 3:
         return None
     if type(first) is not cnp.ndarray or type(second) is not cnp.ndarray:
         return None
@@ -238,7 +245,6 @@ def emd_signatures(object first, object second, object metric):
     cdef csrc.TransportOptions options
     cdef csrc.TransportResult result
     cdef csrc.TransportSolver solver
-    cdef csrc.DistanceRule finish
     problem.supply.data = room
     problem.supply.size = n
     problem.demand.data = room + n
@@ -249,6 +255,7 @@ def emd_signatures(object first, object second, object metric):
     problem.ground.y = points2
     problem.ground.dims = cols - 1
     problem.unequal = csrc.Unequal.partial
+    problem.divisor = csrc.Divisor.larger_total
     options.plan = True
     if not (is_distribution(problem.supply) and is_distribution(problem.demand)
             and are_finite(points1, (n + m) * (cols - 1))):
@@ -263,8 +270,7 @@ def emd_signatures(object first, object second, object metric):
         raise_pending()
     if result.status != csrc.TransportStatus.optimal:
         return None
-    finish.rule = csrc.MassRule.opencv
-    cdef double distance = finish.distance(result)
+    cdef double distance = result.cost
     cdef cnp.npy_intp* shape = [<cnp.npy_intp>n, <cnp.npy_intp>m]
     cdef cnp.ndarray flow = cnp.PyArray_ZEROS(2, shape, kind, 0)
     cdef csrc.TransportArc arc

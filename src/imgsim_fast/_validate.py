@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imgsim_fast import _core
+from imgsim_fast import _core, _memory
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 
 Array = NDArray[Any]
@@ -75,6 +75,14 @@ def as_masses(name: str, value: ArrayLike) -> NDArray[np.float64]:
         )
     if array.shape[-1] == 0:
         raise InvalidInputError(f"{name} has no bins: its shape is {array.shape}")
+    return as_floats(name, array)
+
+
+def as_floats(name: str, array: Array) -> NDArray[np.float64]:
+    """Float64 in C order; MemoryError before a copy that cannot fit."""
+    flags = array.flags
+    if array.dtype != np.float64 or not (flags.c_contiguous and flags.aligned):
+        _memory.check(8 * array.size, f"a float64 copy of {name}, shape {array.shape},")
     return np.require(array, np.float64, ["C", "A"])
 
 

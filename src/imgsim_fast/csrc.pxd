@@ -150,8 +150,14 @@ cdef extern from "imgsim/ground_distance.hpp" namespace "imgsim" nogil:
         cbool matrix_is_metric
         cbool common_mass_stays()
 
-    void fill_distances(const GroundDistance& ground, size_t n, size_t m, double* out) except +
-    cbool is_metric(const MatrixView[double]& matrix) except +
+    cdef enum class Metricity:
+        no
+        yes
+        cancelled
+
+    cbool fill_distances(const GroundDistance& ground, size_t n, size_t m, const Cancel& cancel,
+                         double* out) except +
+    Metricity is_metric(const MatrixView[double]& matrix, const Cancel& cancel) except +
 
 
 cdef extern from "imgsim/transport.hpp" namespace "imgsim" nogil:
@@ -170,11 +176,17 @@ cdef extern from "imgsim/transport.hpp" namespace "imgsim" nogil:
         normalize
         partial
 
+    cdef enum class Divisor:
+        none
+        moved
+        larger_total
+
     cdef cppclass TransportProblem:
         Span[const double] supply
         Span[const double] demand
         GroundDistance ground
         Unequal unequal
+        Divisor divisor
 
     cdef cppclass TransportOptions:
         int64_t max_pivots
@@ -199,9 +211,7 @@ cdef extern from "imgsim/transport.hpp" namespace "imgsim" nogil:
     cdef cppclass TransportResult:
         TransportStatus status
         double cost
-        double moved
-        double supply_total
-        double demand_total
+        double left_over
         int64_t pivots
         int64_t blocked_source
         vector[TransportArc] arcs
@@ -229,7 +239,7 @@ cdef extern from "imgsim/transport_batch.hpp" namespace "imgsim" nogil:
     cdef cppclass DistanceRule:
         MassRule rule
         double penalty
-        Unequal unequal()
+        void apply_to(TransportProblem* problem)
         double distance(const TransportResult& result)
 
     cdef cppclass Signature:

@@ -218,8 +218,10 @@ def prepare(
         cut = _ground.as_threshold(threshold)
         first, dims = _as_signatures(names[0], A, None)
         second = first if B is A else _as_signatures(names[1], B, dims)[0]
-        return EmdPairs(first, second, _core.Ground(number, None, None, None, dims, cut, False),
-                        rule, names)  # fmt: skip
+        place = _core.Ground(number, None, None, None, dims, cut, False)
+        largest = (_most_points(first), _most_points(second))
+        _memory.check(place.bytes(*largest), f"transport of {largest[0]} x {largest[1]} points")
+        return EmdPairs(first, second, place, rule, names)
     rows_a = _validate.as_mass_rows(names[0], A)
     rows_b = rows_a if B is A else _validate.as_mass_rows(names[1], B)
     shape = (rows_a.shape[1], rows_b.shape[1])
@@ -294,6 +296,11 @@ def _as_signatures(name: str, items: Any, dims: int | None) -> tuple[_core.Signa
         all_masses.append(masses)
         all_points.append(points)
     return _core.Signatures(all_masses, all_points), dims or 0
+
+
+def _most_points(items: _core.Signatures) -> int:
+    masses, _ = items.kept
+    return max((len(one) for one in masses), default=0)
 
 
 def _masses_of(items: _core.Signatures, k: int) -> Floats:

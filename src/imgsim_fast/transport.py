@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,7 +38,8 @@ class TransportResult:
     pivots : int
         Steps of the simplex; 0 where another method was enough.
     status : {"optimal", "infeasible", "stopped"}
-        "stopped": `max_pivots` was reached; the plan is feasible, `gap` says how good it is.
+        "stopped": `max_pivots` was reached; `gap` says how good the plan is. A plan that still uses
+        forbidden arcs has an infinite distance.
     slack : float
         Total of a minus total of b, as given. Up to 1e-6 of the total it is scaled away.
     shape : (n, m)
@@ -147,7 +149,8 @@ def emd(
     ground = _ground.as_ground((first.size, second.size), cost, positions, metric, threshold)
     _check_memory(first, second, ground)
     status, distance, more = _core.transport(first, second, ground, *rule, 0, False, False)
-    if status != 0:
+    if status != 0 or not math.isfinite(distance):
+        status = status or _core.STATUS.index("out of range")
         _ground.fail(status, more["blocked_source"], ("a", "b"), (first, second), ground)
     return distance
 
@@ -204,9 +207,12 @@ def transport(
     _check_memory(first, second, ground)
     status, distance, more = _core.transport(first, second, ground, *rule, limit, True, False)
     word = _core.STATUS[status]
+    if word == "optimal" and not math.isfinite(distance):
+        status = _core.STATUS.index("out of range")
+        word = "out of range"
     if word not in ("optimal", "stopped", "infeasible"):
         _ground.fail(status, more["blocked_source"], ("a", "b"), (first, second), ground)
-    slack = float(first.sum() - second.sum())
+    slack = _slack(first, second)
     shape = (first.size, second.size)
     if word == "infeasible":
         nothing = np.empty(0, dtype=np.int64)
@@ -225,23 +231,24 @@ def transport(
 def _bound(distance: float, more: dict[str, Any], rule: _ground.Rule) -> float:
     """Turn a lower bound of the cost into one of the distance."""
     bound: float = more["lower_bound"]
-    if bound == more["cost"]:
-        return distance
-    name = _core.RULES[rule.number]
-    first, second = more["totals"]
-    if name == "partial":
-        bound /= more["moved"]
-    elif name == "opencv":
-        bound /= max(first, second)
-    elif name == "penalty":
-        bound += rule.penalty * abs(first - second)
-    return min(float(np.nextafter(bound, -np.inf)), distance)
+    if _core.RULES[rule.number] == "penalty":
+        extra = rule.penalty * more["left_over"]
+        bound = float(np.nextafter(bound + extra, -np.inf)) if extra else bound
+    return min(bound, distance)
 
 
 def _gap(distance: float, bound: float) -> float:
     if distance == bound:
         return 0.0
-    return (distance - bound) / abs(distance) if distance else float("inf")
+    if not math.isfinite(distance):
+        return math.inf
+    return (distance - bound) / abs(distance) if distance else math.inf
+
+
+def _slack(first: Floats, second: Floats) -> float:
+    """Return the difference of the totals, which may be beyond float64 themselves."""
+    scale = 2.0**-64 if max(first.max(), second.max()) > 1e280 else 1.0
+    return float((first * scale).sum() - (second * scale).sum()) / scale
 
 
 def _check_memory(first: Floats, second: Floats, ground: _core.Ground) -> None:

@@ -22,12 +22,14 @@ class Assigner {
     free_ = space.take<std::int32_t>(n_);
     closed_ = space.take<std::int32_t>(n_);
     closed_distance_ = space.take<double>(n_);
+    owner_u_ = space.take_filled<double>(n_, 0.0);
   }
 
   bool run() {
     reduce_columns();
     transfer_reductions();
     collect_free_rows();
+    for (std::size_t j = 0; j < n_; ++j) set_owner_u(j);
     for (std::size_t k = 0; k < free_n_; ++k) {
       if (interrupt_.due()) return false;
       augment(free_[k]);
@@ -69,30 +71,37 @@ class Assigner {
     }
   }
 
+  // Jonker and Volgenant let free rows bid for columns next. With SIMD the searches that follow are
+  // cheaper than those auctions (measured), so there are none.
   void collect_free_rows() {
     for (std::size_t i = 0; i < n_; ++i)
       if (column_of_[i] == kFree) free_[free_n_++] = static_cast<std::int32_t>(i);
+  }
+
+  void set_owner_u(std::size_t j) {
+    if (row_of_[j] != kFree) owner_u_[j] = row(static_cast<std::size_t>(row_of_[j]))[j] - v_[j];
   }
 
   // Dijkstra's algorithm from a free row over reduced costs to the nearest free column.
   void augment(std::int32_t start) {
     std::copy_n(v_, graph_.padded, open_v_);
     std::fill_n(distance_, graph_.padded, kInfinity);
-    const PathSearch search{graph_.costs,     graph_.stride, graph_.padded, v_,
-                            open_v_,          distance_,     from_,         row_of_,
-                            closed_distance_, closed_};
+    const PathSearch search{graph_.costs, graph_.stride, graph_.padded, open_v_,          distance_,
+                            from_,        row_of_,       owner_u_,      closed_distance_, closed_};
     std::size_t closed;
     double reached;
-    std::size_t j =
+    const std::size_t end =
         graph_.table->nearest_free(&search, static_cast<std::size_t>(start), &closed, &reached);
     for (std::size_t k = 0; k < closed; ++k) v_[closed_[k]] += closed_distance_[k] - reached;
-    for (;;) {
+    for (std::size_t j = end;;) {
       const auto to = static_cast<std::size_t>(from_[j]);
       const std::int32_t freed = column_of_[to];
       match(to, j);
       if (to == static_cast<std::size_t>(start)) break;
       j = static_cast<std::size_t>(freed);
     }
+    set_owner_u(end);
+    for (std::size_t k = 0; k < closed; ++k) set_owner_u(static_cast<std::size_t>(closed_[k]));
   }
 
   void match(std::size_t i, std::size_t j) {
@@ -104,7 +113,7 @@ class Assigner {
   std::size_t n_;
   Interrupt& interrupt_;
   double *v_, *open_v_;  // open_v_: -infinity where the column is closed
-  double *distance_, *closed_distance_;
+  double *distance_, *closed_distance_, *owner_u_;
   std::int64_t* from_;
   std::int32_t *column_of_, *row_of_, *free_, *closed_, *taken_ = nullptr;
   std::size_t free_n_ = 0;

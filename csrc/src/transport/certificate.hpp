@@ -1,32 +1,34 @@
 // Weak duality: potentials that are feasible for the whole problem, and the lower bound they prove.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-
 #include "imgsim/transport.hpp"
+#include "transport/exact_sum.hpp"
+#include "transport/masses.hpp"
 #include "transport/workspace.hpp"
 
 namespace imgsim {
 
-// Every source's and target's mass in whole units, before anything was cancelled.
-struct CertifiedMasses {
-  const std::int64_t *supply, *demand;
-  std::int64_t supply_total, demand_total;
+// What the potentials that come in are.
+struct PotentialFacts {
+  int exponent;  // distances given times 2^-exponent
+  bool whole;    // whole numbers, so that nothing is rounded
+  bool twofold;  // the low parts matter
 };
 
 struct Certificate {
-  double bound = 0.0;    // of the cost in whole units times scaled distances
-  int exponent = 0;      // a distance given is a scaled one times 2^exponent
-  bool complete = true;  // false: interrupted
+  TransportStatus status = TransportStatus::optimal;  // or cancelled, or bad_cost
+  double bound = 0.0;           // of the cost, in units of mass times scaled distances
+  int exponent = 0;             // a distance given is a scaled one times 2^exponent
+  bool negative_costs = false;  // there are some
+  bool whole = false;           // nothing was rounded
 };
 
-// u comes in with a potential for each source that has one, NaN for the others, in distances scaled
-// by 2^-exponent. Where totals differ, `cap` is the highest potential on the side that has more:
-// what is left over there stays for nothing, as if a dummy took it. Both sides leave as
-// c-transforms of each other, rounded down: u_i + v_j <= c_ij holds without any tolerance. O(n m).
-Certificate certify(const TransportProblem& problem, const CertifiedMasses& masses, int exponent,
-                    bool whole, double cap, double* u, double* v, Workspace& space,
-                    const Cancel& cancel);
+// from: a potential for each source that has one, NaN for the others. Where totals differ, `cap` is
+// the highest potential on the side that has more: what is left over there stays for nothing, as if
+// a dummy took it. u and v become c-transforms of each other, rounded down: u_i + v_j <= c_ij holds
+// without any tolerance. O(n m).
+Certificate certify(const TransportProblem& problem, const WholeMasses& masses,
+                    const PotentialFacts& facts, Twofold cap, Twofold* from, double* u, double* v,
+                    Workspace& space, const Cancel& cancel);
 
 }  // namespace imgsim

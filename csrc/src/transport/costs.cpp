@@ -8,7 +8,8 @@ namespace imgsim {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int kExtreme = 400;  // exponents beyond are scaled away
+constexpr int kHighest = 900, kLowest = -900;  // exponents of costs
+constexpr double kSquareable = 0x1p500;        // coordinates up to here
 
 DistanceRow distance_row(Ground kind) {
   const KernelTable& table = kernels();
@@ -38,18 +39,32 @@ bool is_identity(const Side& side, std::size_t size) {
   return true;
 }
 
+// Of coordinates: the largest and the smallest but 0, by magnitude.
 struct Extent {
-  double largest = 0.0;
+  double largest = 0.0, smallest = kInfinity;
   bool whole = true;
-  void include(const double* values, std::size_t count) {
-    for (std::size_t k = 0; k < count; ++k) {
-      largest = std::max(largest, std::fabs(values[k]));
-      whole = whole && values[k] == std::nearbyint(values[k]);
-    }
+  void include(double value) {
+    const double size = std::fabs(value);
+    largest = std::max(largest, size);
+    if (size > 0.0) smallest = std::min(smallest, size);
+    whole = whole && size < 0x1p51 && (size + 0x1.8p52) - 0x1.8p52 == size;
   }
 };
 
 }  // namespace
+
+int excess_exponent(double largest) {
+  if (!(largest > 0)) return 0;
+  const int level = std::ilogb(largest);
+  return level > kHighest ? level - kHighest + 100 : level < kLowest ? level - kLowest - 100 : 0;
+}
+
+bool has_negative(const MatrixView<double>& matrix) {
+  for (std::size_t i = 0; i < matrix.rows; ++i)
+    for (std::size_t j = 0; j < matrix.cols; ++j)
+      if (matrix.row(i)[j] < 0) return true;
+  return false;
+}
 
 Costs::Costs(const GroundDistance& ground, const Side& rows, const Side& columns, bool transposed,
              Workspace& space)
@@ -57,110 +72,132 @@ Costs::Costs(const GroundDistance& ground, const Side& rows, const Side& columns
       rows_(rows),
       columns_(columns),
       transposed_(transposed),
-      threshold_(ground.threshold),
       distances_(distance_row(ground.kind)) {
   if (ground.kind != Ground::matrix)
-    load_points(rows, columns, space);
+    load_points(space);
   else
     identity_ = !transposed && is_identity(rows, ground.matrix.rows) &&
                 is_identity(columns, ground.matrix.cols);
 }
 
-void Costs::load_points(const Side& rows, const Side& columns, Workspace& space) {
+void Costs::load_points(Workspace& space) {
   const std::size_t dims = ground_.dims;
   const double* from = transposed_ ? ground_.y : ground_.x;
   const double* to = transposed_ ? ground_.x : ground_.y;
-  Extent extent;
-  for (std::size_t i = 0; i < rows.size; ++i)
-    if (rows.ids[i] != kDummy)
-      extent.include(from + static_cast<std::size_t>(rows.ids[i]) * dims, dims);
-  for (std::size_t j = 0; j < columns.size; ++j)
-    if (columns.ids[j] != kDummy)
-      extent.include(to + static_cast<std::size_t>(columns.ids[j]) * dims, dims);
-  int shift = extent.largest > 0 ? std::ilogb(extent.largest) : 0;
-  if (std::abs(shift) < kExtreme / 2) shift = 0;
-  exponent_ = ground_.kind == Ground::squared ? 2 * shift : shift;
-  threshold_ = std::ldexp(ground_.threshold, -exponent_);
-  y_stride_ = padded_to_columns(columns.size);
-  x_ = space.take<double>(rows.size * dims);
+  y_stride_ = padded_to_columns(columns_.size);
+  x_ = space.take<double>(rows_.size * dims);
   y_ = space.take<double>(dims * y_stride_);
-  const auto coordinate = [&](const double* points, std::int32_t id, std::size_t k) {
-    if (id == kDummy) return 0.0;
-    const double given = points[static_cast<std::size_t>(id) * dims + k];
-    return shift == 0 ? given : std::ldexp(given, -shift);
+  const auto coordinate = [&](const double* points, const Side& side, std::size_t k,
+                              std::size_t dim) {
+    if (k >= side.size || side.ids[k] == kDummy) return 0.0;
+    return points[static_cast<std::size_t>(side.ids[k]) * dims + dim];
   };
-  for (std::size_t i = 0; i < rows.size; ++i)
-    for (std::size_t k = 0; k < dims; ++k) x_[i * dims + k] = coordinate(from, rows.ids[i], k);
+  Extent extent;
+  for (std::size_t i = 0; i < rows_.size; ++i)
+    for (std::size_t k = 0; k < dims; ++k)
+      extent.include(x_[i * dims + k] = coordinate(from, rows_, i, k));
   for (std::size_t k = 0; k < dims; ++k)
     for (std::size_t j = 0; j < y_stride_; ++j)
-      y_[k * y_stride_ + j] = j < columns.size ? coordinate(to, columns.ids[j], k) : 0.0;
+      extent.include(y_[k * y_stride_ + j] = coordinate(to, columns_, j, k));
 
-  const double largest = std::ldexp(extent.largest, -shift), widest = 2 * largest,
-               sides = static_cast<double>(dims);
+  const double widest = 2 * extent.largest, sides = static_cast<double>(dims);
   bound_ = ground_.kind == Ground::manhattan   ? widest * sides
            : ground_.kind == Ground::squared   ? widest * widest * sides
            : ground_.kind == Ground::euclidean ? widest * std::sqrt(sides)
                                                : widest;
-  bound_ = std::min(bound_, threshold_);
-  whole_ = shift == 0 && extent.whole && (ground_.kind != Ground::euclidean || dims == 1) &&
-           (threshold_ == std::floor(threshold_));
+  bound_ = std::min(bound_, ground_.threshold);
+  whole_ = extent.whole && (ground_.kind != Ground::euclidean || dims == 1) &&
+           ground_.threshold == std::floor(ground_.threshold);
+  const bool squares = dims > 1 && ground_.kind == Ground::euclidean;
+  careful_ = squares && (extent.largest > kSquareable || extent.smallest < 0x1p-440);
+  scale_by(excess_exponent(std::min(bound_, std::numeric_limits<double>::max())));
 }
 
 void Costs::row(std::size_t i, std::size_t padded, double* out) const {
   const std::size_t m = columns_.size;
+  const bool has_dummy = m > 0 && columns_.ids[m - 1] == kDummy;
+  const std::size_t known = m - has_dummy;
   const std::int32_t id = rows_.ids[i];
   if (id == kDummy) {
     std::fill_n(out, m, 0.0);
-  } else if (distances_ != nullptr) {
-    distances_(x_ + i * ground_.dims, y_, y_stride_, ground_.dims, padded, out);
-    if (threshold_ < kInfinity)
-      for (std::size_t j = 0; j < m; ++j) out[j] = std::min(out[j], threshold_);
   } else {
-    const auto line = static_cast<std::size_t>(id);
-    const std::size_t known = m - (m > 0 && columns_.ids[m - 1] == kDummy);
-    const double* from = transposed_ ? ground_.matrix.data + line : ground_.matrix.row(line);
-    const std::size_t step = transposed_ ? ground_.matrix.stride : 1;
-    // Adding 0 makes -0 a 0.
-    for (std::size_t j = 0; j < known; ++j)
-      out[j] = from[static_cast<std::size_t>(columns_.ids[j]) * step] + 0.0;
-    if (threshold_ < kInfinity)
-      for (std::size_t j = 0; j < known; ++j) out[j] = std::min(out[j], threshold_);
+    if (distances_ != nullptr) {
+      distances_(x_ + i * ground_.dims, y_, y_stride_, ground_.dims, padded, out);
+      if (careful_)
+        for (std::size_t j = 0; j < known; ++j) out[j] = carefully_between(i, j);
+    } else {
+      const auto line = static_cast<std::size_t>(id);
+      const double* from = transposed_ ? ground_.matrix.data + line : ground_.matrix.row(line);
+      const std::size_t step = transposed_ ? ground_.matrix.stride : 1;
+      for (std::size_t j = 0; j < known; ++j)
+        out[j] = from[static_cast<std::size_t>(columns_.ids[j]) * step] + 0.0;  // -0 becomes 0
+    }
+    if (ground_.threshold < kInfinity)
+      for (std::size_t j = 0; j < known; ++j) out[j] = std::min(out[j], ground_.threshold);
     if (factor_ != 1.0)
       for (std::size_t j = 0; j < known; ++j) out[j] *= factor_;
+    if (has_dummy) out[m - 1] = 0.0;
   }
-  if (m > 0 && columns_.ids[m - 1] == kDummy) out[m - 1] = 0.0;
   std::fill(out + m, out + padded, kInfinity);
 }
 
 double Costs::at(std::size_t i, std::size_t j) const {
   const std::int32_t row = rows_.ids[i], column = columns_.ids[j];
   if (row == kDummy || column == kDummy) return 0.0;
+  double distance;
   if (distances_ == nullptr) {
     const auto source = static_cast<std::size_t>(transposed_ ? column : row),
                target = static_cast<std::size_t>(transposed_ ? row : column);
-    return std::min(ground_.matrix.row(source)[target] + 0.0, threshold_) * factor_;
+    distance = ground_.matrix.row(source)[target] + 0.0;
+  } else {
+    distance = careful_ ? carefully_between(i, j) : between(i, j);
   }
+  return std::min(distance, ground_.threshold) * factor_;
+}
+
+// With the bits that the kernels give.
+double Costs::between(std::size_t i, std::size_t j) const {
   const std::size_t dims = ground_.dims;
+  const bool absolute =
+      ground_.kind == Ground::manhattan || (ground_.kind == Ground::euclidean && dims == 1);
   double sum = 0.0;
   for (std::size_t k = 0; k < dims; ++k) {
     const double step = x_[i * dims + k] - y_[k * y_stride_ + j];
-    if (ground_.kind == Ground::manhattan || dims == 1)
-      sum = ground_.kind == Ground::squared ? step * step : sum + std::fabs(step);
+    if (absolute)
+      sum += std::fabs(step);
     else if (ground_.kind == Ground::chebyshev)
       sum = std::max(std::fabs(step), sum);
     else
       sum += step * step;
   }
-  if (ground_.kind == Ground::euclidean && dims != 1) sum = std::sqrt(sum);
-  return std::min(sum, threshold_);
+  return ground_.kind == Ground::euclidean && dims != 1 ? std::sqrt(sum) : sum;
+}
+
+// The Euclidean distance where squares leave the range: of steps scaled by a power of two, so that
+// it has the bits that it would have in a larger range.
+double Costs::carefully_between(std::size_t i, std::size_t j) const {
+  const std::size_t dims = ground_.dims;
+  double largest = 0.0;
+  for (std::size_t k = 0; k < dims; ++k)
+    largest = std::max(largest, std::fabs(x_[i * dims + k] - y_[k * y_stride_ + j]));
+  if (largest == 0.0 || largest == kInfinity) return largest;
+  const int level = std::ilogb(largest);
+  double sum = 0.0;
+  for (std::size_t k = 0; k < dims; ++k) {
+    const double step = std::ldexp(x_[i * dims + k] - y_[k * y_stride_ + j], -level);
+    sum += step * step;
+  }
+  return std::ldexp(std::sqrt(sum), level);
 }
 
 bool Costs::is_in_place(std::size_t padded) const {
-  return identity_ && padded == columns_.size && threshold_ == kInfinity && factor_ == 1.0;
+  return identity_ && padded == columns_.size && ground_.threshold == kInfinity && factor_ == 1.0;
 }
 
 void Costs::scale_by(int exponent) {
   exponent_ = exponent;
+  bound_ = std::ldexp(bound_, -exponent);
+  whole_ = whole_ && exponent == 0;
   factor_ = std::ldexp(1.0, -exponent);
 }
 

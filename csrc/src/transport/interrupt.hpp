@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 
 #include "imgsim/parallel.hpp"
 
@@ -11,11 +12,16 @@ class Interrupt {
  public:
   explicit Interrupt(const Cancel& cancel) : cancel_(cancel) {}
 
-  // True once the work is to be stopped. Looks at the clock every 64th time only.
-  bool due() {
-    if (cancel_.poll == nullptr || ++calls_ % 64 != 0) return stop_;
+  // True once the work is to be stopped. Looks at the clock when the weights of the calls, one
+  // being a microsecond or so, add up to 64.
+  bool due(std::size_t weight = 1) {
+    if (cancel_.poll == nullptr || (waited_ += weight) < 64) return stop_;
+    waited_ = 0;
     const auto now = std::chrono::steady_clock::now();
-    if (calls_ == 64) last_ = now;
+    if (!started_) {
+      started_ = true;
+      last_ = now;
+    }
     if (now - last_ < std::chrono::milliseconds(20)) return stop_;
     last_ = now;
     stop_ = stop_ || cancel_.poll(cancel_.context);
@@ -25,7 +31,8 @@ class Interrupt {
  private:
   Cancel cancel_;
   bool stop_ = false;
-  unsigned long long calls_ = 0;
+  bool started_ = false;
+  std::size_t waited_ = 0;
   std::chrono::steady_clock::time_point last_{};
 };
 

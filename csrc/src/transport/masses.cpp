@@ -17,11 +17,6 @@ struct PowerOfTwo {
   double operator()(double x) const { return x * first * second; }
 };
 
-std::int64_t to_units(double x, const PowerOfTwo& unit) {
-  const double units = unit(x);
-  return static_cast<std::int64_t>(units < 0x1p51 ? units + 0.5 : units);
-}
-
 double largest_of(Span<const double> masses, double largest) {
   for (const double x : masses) largest = x > largest ? x : largest;
   return largest;
@@ -33,34 +28,86 @@ double sum_of(Span<const double> masses, const PowerOfTwo& unit) {
   return sum;
 }
 
-std::int64_t convert(Span<const double> masses, const PowerOfTwo& unit, std::int64_t* out) {
-  std::int64_t total = 0;
-  for (std::size_t k = 0; k < masses.size; ++k) total += out[k] = to_units(masses[k], unit);
-  return total;
+// Units nearest to the mass, and the rest; true if there is none anywhere.
+bool convert(Span<const double> masses, const PowerOfTwo& unit, MassVector* out) {
+  bool whole = true;
+  out->units_total = 0;
+  out->rests_total = 0.0;
+  for (std::size_t k = 0; k < masses.size; ++k) {
+    const double mass = unit(masses[k]);
+    const auto units = static_cast<std::int64_t>(mass < 0x1p51 ? mass + 0.5 : mass);
+    const double rest = mass - static_cast<double>(units);
+    out->units[k] = units;
+    out->rests[k] = rest;
+    out->units_total += units;
+    out->rests_total += rest;
+    whole = whole && rest == 0.0;
+  }
+  return whole;
 }
 
 bool is_whole(Span<const double> masses) {
   return std::all_of(masses.begin(), masses.end(), [](double x) { return x == std::floor(x); });
 }
 
-// Raises masses in proportion until their total is `target`; the largest takes what is left over.
-void raise(std::int64_t* masses, std::size_t size, std::int64_t* total, std::int64_t target) {
-  const double ratio = static_cast<double>(target) / static_cast<double>(*total);
-  std::int64_t sum = 0;
-  for (std::size_t k = 0; k < size; ++k) {
-    const double raised = static_cast<double>(masses[k]) * ratio;
-    masses[k] = std::min(static_cast<std::int64_t>(raised), target - sum);
-    sum += masses[k];
-  }
-  *std::max_element(masses, masses + size) += target - sum;
-  *total = target;
+std::size_t largest_at(const MassVector& masses) {
+  return static_cast<std::size_t>(std::max_element(masses.units, masses.units + masses.size) -
+                                  masses.units);
 }
 
-void balance(const TransportProblem& problem, WholeMasses* masses) {
-  if (masses->supply_total < masses->demand_total)
-    raise(masses->supply, problem.supply.size, &masses->supply_total, masses->demand_total);
-  else if (masses->demand_total < masses->supply_total)
-    raise(masses->demand, problem.demand.size, &masses->demand_total, masses->supply_total);
+// The largest mass says the same with other units, so that their total is `target`.
+void restate(MassVector* masses, std::int64_t target) {
+  const std::int64_t change = target - masses->units_total;
+  const std::size_t at = largest_at(*masses);
+  masses->units[at] += change;
+  masses->rests[at] -= static_cast<double>(change);
+  masses->units_total = target;
+  masses->rests_total -= static_cast<double>(change);
+}
+
+// Raises masses in proportion until their total is that of the other side.
+void raise(MassVector* masses, const MassVector& other) {
+  const double missing = static_cast<double>(other.units_total - masses->units_total) +
+                         (other.rests_total - masses->rests_total);
+  const double share = missing / masses->total();
+  masses->units_total = 0;
+  masses->rests_total = 0.0;
+  for (std::size_t k = 0; k < masses->size; ++k) {
+    const double extra =
+        masses->rests[k] + (static_cast<double>(masses->units[k]) + masses->rests[k]) * share;
+    const double more = std::floor(extra);
+    masses->units[k] += static_cast<std::int64_t>(more);
+    masses->rests[k] = extra - more;
+    masses->units_total += masses->units[k];
+    masses->rests_total += masses->rests[k];
+  }
+  restate(masses, other.units_total);
+}
+
+// Supply less demand; 0 for what can only be rounding errors of the sum of the rests.
+double difference_of(const WholeMasses& masses) {
+  const MassVector &supply = masses.supply, &demand = masses.demand;
+  const double difference = static_cast<double>(supply.units_total - demand.units_total) +
+                            (supply.rests_total - demand.rests_total);
+  const double noise = static_cast<double>(supply.size + demand.size) * 0x1p-50;
+  return std::fabs(difference) > noise ? difference : 0.0;
+}
+
+// The side with more mass has at least as many units.
+void order_units(WholeMasses* masses) {
+  MassVector &supply = masses->supply, &demand = masses->demand;
+  const double difference = difference_of(*masses);
+  if (difference >= 0 && supply.units_total < demand.units_total)
+    restate(&supply, demand.units_total);
+  if (difference <= 0 && demand.units_total < supply.units_total)
+    restate(&demand, supply.units_total);
+}
+
+void balance(WholeMasses* masses) {
+  const double difference = difference_of(*masses);
+  if (difference < 0) raise(&masses->supply, masses->demand);
+  if (difference > 0) raise(&masses->demand, masses->supply);
+  order_units(masses);
 }
 
 // Whole numbers stay so: each side times the total of the other, if that fits.
@@ -70,27 +117,49 @@ bool multiply_across(const TransportProblem& problem, WholeMasses* masses) {
   const double total_a = sum_of(problem.supply, one), total_b = sum_of(problem.demand, one);
   if (!(total_a * total_b < 0x1p60)) return false;
   const int room = kTotalBits - std::ilogb(total_a * total_b);
-  const auto scale = [&](Span<const double> given, double other, std::int64_t* out) {
+  const auto scale = [&](Span<const double> given, double other, MassVector* out) {
+    const auto factor = static_cast<std::int64_t>(other) * (std::int64_t{1} << room);
     for (std::size_t k = 0; k < given.size; ++k)
-      out[k] = static_cast<std::int64_t>(given[k]) * static_cast<std::int64_t>(other) *
-               (std::int64_t{1} << room);
+      out->units[k] = static_cast<std::int64_t>(given[k]) * factor;
+    std::fill_n(out->rests, given.size, 0.0);
+    out->units_total = static_cast<std::int64_t>(total_a * total_b) * (std::int64_t{1} << room);
+    out->rests_total = 0.0;
   };
-  scale(problem.supply, total_b, masses->supply);
-  scale(problem.demand, total_a, masses->demand);
-  masses->supply_total = masses->demand_total =
-      static_cast<std::int64_t>(total_a * total_b) * (std::int64_t{1} << room);
+  scale(problem.supply, total_b, &masses->supply);
+  scale(problem.demand, total_a, &masses->demand);
   return true;
+}
+
+// Each side by itself, so that one that is tiny beside the other loses nothing.
+void convert_alone(Span<const double> given, MassVector* out) {
+  const int top = std::ilogb(largest_of(given, 0.0));
+  const double sum = sum_of(given, PowerOfTwo(-top));
+  convert(given, PowerOfTwo(kTotalBits - std::ilogb(sum) - top), out);
 }
 
 }  // namespace
 
-double WholeMasses::mass(double units) const {
-  if (divisor != 1.0) return units / divisor;
-  // In two steps: one double cannot hold 2^-1074 * 2^-60, but what comes out can.
-  return std::ldexp(units, exponent);
+MassVector copy_of(const MassVector& masses, Workspace& space) {
+  MassVector copy = masses;
+  copy.units = space.take<std::int64_t>(masses.size);
+  std::copy_n(masses.units, masses.size, copy.units);
+  if (masses.rests != nullptr) {
+    copy.rests = space.take<double>(masses.size);
+    std::copy_n(masses.rests, masses.size, copy.rests);
+  }
+  return copy;
 }
 
-bool to_whole(const TransportProblem& problem, WholeMasses* masses) {
+double WholeMasses::mass(double units) const {
+  return divisor != 1.0 ? units / divisor : std::ldexp(units, exponent);
+}
+
+bool to_whole(const TransportProblem& problem, Workspace& space, WholeMasses* masses) {
+  const auto room_for = [&](std::size_t size) {
+    return MassVector{space.take<std::int64_t>(size), space.take<double>(size), size};
+  };
+  MassVector& supply = masses->supply = room_for(problem.supply.size);
+  MassVector& demand = masses->demand = room_for(problem.demand.size);
   const double largest = largest_of(problem.demand, largest_of(problem.supply, 0.0));
   const int level = std::ilogb(largest);
   const int shift = level > 900 || level < -900 ? -level : 0;  // sums must not leave the range
@@ -98,36 +167,41 @@ bool to_whole(const TransportProblem& problem, WholeMasses* masses) {
   const double total = std::max(sum_of(problem.supply, near_one), sum_of(problem.demand, near_one));
   const int exponent = kTotalBits - std::ilogb(total) + shift;
   const PowerOfTwo unit(exponent);
-  masses->supply_total = convert(problem.supply, unit, masses->supply);
-  masses->demand_total = convert(problem.demand, unit, masses->demand);
+  const bool whole_supply = convert(problem.supply, unit, &supply);
+  bool whole = convert(problem.demand, unit, &demand) && whole_supply;
   masses->exponent = -exponent;
   masses->divisor = 1.0;
-  const std::int64_t difference = masses->supply_total - masses->demand_total;
+  masses->excess = 0.0;
+  const double difference = supply.total() - demand.total();
   switch (problem.unequal) {
     case Unequal::partial:
-      return true;
+      order_units(masses);
+      masses->excess = difference_of(*masses);
+      break;
     case Unequal::error:
-      if (std::fabs(static_cast<double>(difference)) >
-          kTolerance * static_cast<double>(std::max(masses->supply_total, masses->demand_total)))
+      if (std::fabs(difference) > kTolerance * std::max(supply.total(), demand.total()))
         return false;
-      balance(problem, masses);
-      return true;
+      whole = whole && supply.units_total == demand.units_total;
+      balance(masses);
+      break;
     case Unequal::normalize:
-      // A side that is tiny beside the other is converted by itself, so as to lose nothing.
-      if (difference != 0 && !multiply_across(problem, masses)) {
-        const auto alone = [](Span<const double> given, std::int64_t* out) {
-          const int top = std::ilogb(largest_of(given, 0.0));
-          const double sum = sum_of(given, PowerOfTwo(-top));
-          return convert(given, PowerOfTwo(kTotalBits - std::ilogb(sum) - top), out);
-        };
-        masses->supply_total = alone(problem.supply, masses->supply);
-        masses->demand_total = alone(problem.demand, masses->demand);
-        balance(problem, masses);
+      if (difference != 0) {
+        whole = multiply_across(problem, masses);
+        if (!whole) {
+          convert_alone(problem.supply, &supply);
+          convert_alone(problem.demand, &demand);
+          balance(masses);
+        }
       }
-      masses->divisor = static_cast<double>(masses->supply_total);
-      return true;
+      masses->divisor = supply.total();
+      break;
   }
-  return false;
+  if (whole) supply.rests = demand.rests = nullptr;
+  const double totals[] = {supply.total(), demand.total()};
+  masses->cost_divisor = problem.divisor == Divisor::moved  ? std::min(totals[0], totals[1])
+                         : problem.divisor == Divisor::none ? masses->divisor
+                                                            : std::max(totals[0], totals[1]);
+  return true;
 }
 
 }  // namespace imgsim

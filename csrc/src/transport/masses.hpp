@@ -1,25 +1,42 @@
-// Masses as whole numbers of one tiny unit, so that all flows are exact.
+// Masses as whole numbers of one tiny unit, so that the flows of the simplex are exact, plus what
+// is left of each mass beyond whole units.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "imgsim/transport.hpp"
+#include "transport/workspace.hpp"
 
 namespace imgsim {
 
+// One side: mass k is units[k] + rests[k] units.
+struct MassVector {
+  std::int64_t* units;
+  double* rests;  // null where all masses are whole
+  std::size_t size;
+  std::int64_t units_total = 0;
+  double rests_total = 0.0;
+
+  double rest(std::size_t k) const { return rests != nullptr ? rests[k] : 0.0; }
+  bool is_empty(std::size_t k) const { return units[k] == 0 && rest(k) <= 0.0; }
+  double total() const { return static_cast<double>(units_total) + rests_total; }
+};
+
+MassVector copy_of(const MassVector& masses, Workspace& space);
+
 struct WholeMasses {
-  std::int64_t *supply, *demand;  // one per source and target
-  std::int64_t supply_total = 0, demand_total = 0;
-  int exponent = 0;      // a mass is so many units of 2^exponent ...
-  double divisor = 1.0;  // ... divided by this
+  MassVector supply, demand;
+  int exponent = 0;           // a mass is so many units of 2^exponent ...
+  double divisor = 1.0;       // ... divided by this
+  double cost_divisor = 1.0;  // costs in units are divided by this, else they have the exponent
+  double excess = 0.0;        // units of supply that nobody demands; negative: of demand
 
   double mass(double units) const;
 };
 
-// The larger total becomes about 2^60 units, so a mass is rounded only where it is below 2^-8 of
-// the total, by at most 2^-61 of it. Totals that have to agree do so exactly afterwards. Returns
-// false where they have to and must not be changed so much.
-bool to_whole(const TransportProblem& problem, WholeMasses* masses);
+// The larger total becomes about 2^60 units. Where totals have to agree, both units and rests do
+// afterwards. Returns false where they have to and must not be changed so much.
+bool to_whole(const TransportProblem& problem, Workspace& space, WholeMasses* masses);
 
 }  // namespace imgsim

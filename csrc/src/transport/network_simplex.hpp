@@ -10,12 +10,16 @@
 // follows from the arc to its parent, u_i = c_ip - v_p.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 
 #include "imgsim/transport.hpp"
+#include "kernels/kernel_table.hpp"
+#include "transport/exact_sum.hpp"
 #include "transport/interrupt.hpp"
 #include "transport/spanning_tree.hpp"
 #include "transport/workspace.hpp"
@@ -26,7 +30,7 @@ namespace imgsim {
 struct NoClock {
   explicit NoClock(TransportSteps*) {}
   void add_to(double TransportSteps::*) {}
-  void count(std::size_t, std::size_t) {}
+  void count(std::size_t, std::size_t) const {}
 };
 
 // The time since the last call goes to the step named.
@@ -39,7 +43,7 @@ class StepClock {
     steps_->*step += std::chrono::duration<double>(now - last_).count();
     last_ = now;
   }
-  void count(std::size_t rows, std::size_t nodes) {
+  void count(std::size_t rows, std::size_t nodes) const {
     steps_->rows_priced += static_cast<std::int64_t>(rows);
     steps_->cycle_nodes += static_cast<std::int64_t>(nodes);
   }
@@ -52,37 +56,47 @@ class StepClock {
 template <class Graph, std::size_t Words, class Clock>
 class NetworkSimplex {
  public:
-  NetworkSimplex(const Graph& graph, Workspace& space, Interrupt& interrupt, Clock clock)
+  // largest: of the costs, by magnitude.
+  NetworkSimplex(const Graph& graph, double largest, Workspace& space, Interrupt& interrupt,
+                 Clock clock)
       : graph_(graph), tree_(graph.n, graph.m, space), interrupt_(interrupt), clock_(clock) {
-    v_ = space.take_filled<double>(std::max(tree_.words() * 64, graph.padded), 0.0);
+    const std::size_t columns = std::max(tree_.words() * 64, graph.padded);
+    v_ = space.take_filled<double>(columns, 0.0);
+    if (graph.is_rough()) {
+      v_rough_ = space.take_filled<float>((columns + kSingles - 1) / kSingles * kSingles, 0.0F);
+      margin_ = kRoughMargin * largest;
+    }
     order_ = space.take<Node>(tree_.nodes());
   }
 
-  // Rows in turn fill their cheapest columns that have room left. Each arc exhausts its row or its
-  // column, which then hangs below the other: leaves first, root last. Overwrites the demand.
-  bool start(const std::int64_t* supply, std::int64_t* demand) {
+  // Rows in turn, the heaviest first, fill their cheapest column that has room left; what does not
+  // fit queues again. Each arc exhausts its row or its column, which then hangs below the other:
+  // leaves first, root last. So no arc is artificial. Overwrites supply and demand.
+  bool start(std::int64_t* supply, std::int64_t* demand, Workspace& space) {
     const std::size_t n = graph_.n, m = graph_.m;
-    std::size_t open = m, next = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      if (i % 64 == 0 && interrupt_.due()) return false;
-      std::int64_t left = supply[i];
-      const Node row = static_cast<Node>(m + i);
-      for (;;) {
-        double least;
-        graph_.minima(i, 1, v_, &least);
-        const std::size_t j = graph_.column_of(i, v_, least);
-        const bool row_is_done = open == 1 || (i + 1 < n && left < demand[j]);
-        if (row_is_done) {
-          order_[next++] = row;
-          tree_.attach(row, static_cast<Node>(j), left);
-          demand[j] -= left;
-          break;
-        }
+    auto* queue = space.template take<Node>(n + m);
+    for (std::size_t i = 0; i < n; ++i) queue[i] = static_cast<Node>(i);
+    std::sort(queue, queue + n, [supply](Node x, Node y) {
+      return supply[x] > supply[y] || (supply[x] == supply[y] && x < y);
+    });
+    std::size_t open_rows = n, open_columns = m, next = 0, end = n;
+    for (std::size_t k = 0; k < end; ++k) {
+      if (interrupt_.due(graph_.row_weight())) return false;
+      const auto i = static_cast<std::size_t>(queue[k]);
+      const auto row = static_cast<Node>(m + i);
+      const std::size_t j = cheapest_column(i);
+      if (open_columns == 1 || (open_rows > 1 && supply[i] < demand[j])) {
+        order_[next++] = row;
+        tree_.attach(row, static_cast<Node>(j), supply[i]);
+        demand[j] -= supply[i];
+        --open_rows;
+      } else {
         order_[next++] = static_cast<Node>(j);
         tree_.attach(static_cast<Node>(j), row, demand[j]);
-        left -= demand[j];
-        v_[j] = -std::numeric_limits<double>::infinity();  // closed
-        --open;
+        supply[i] -= demand[j];
+        close(j);
+        --open_columns;
+        queue[end++] = queue[k];
       }
     }
     for (std::size_t j = 0; j < m; ++j)
@@ -92,49 +106,18 @@ class NetworkSimplex {
     return true;
   }
 
-  // Pivots until no row has an arc of reduced cost below -tolerance. When the limit of pivots is
-  // passed, the tolerance grows: rounding errors of the potentials cannot keep it going.
+  // Pivots until no row has an arc of reduced cost below -tolerance. Large problems are priced in
+  // single precision first: what it finds is checked in double precision, and what it cannot see
+  // is left to the passes in double precision that follow. When it takes long, the tolerance
+  // grows: rounding errors of the potentials cannot keep it going.
   TransportStatus run(double tolerance, std::int64_t max_pivots) {
-    constexpr std::size_t kBlock = 4;
-    constexpr double kWorthIt = 0.25;  // of the best arc of the block: measured
-    const std::size_t n = graph_.n;
-    std::int64_t patience = pivots_ + 64 * static_cast<std::int64_t>(tree_.nodes());
-    std::size_t first = 0, clean = 0;
-    while (clean < n) {
-      const std::size_t rows = std::min(kBlock, n - first);
-      double least[kBlock], reduced[kBlock];
-      std::size_t column[kBlock], order[kBlock], candidates = 0;
-      graph_.minima(first, rows, v_, least);
-      for (std::size_t r = 0; r < rows; ++r) {
-        reduced[r] = least[r] - row_potential(first + r);
-        if (reduced[r] >= -tolerance) continue;
-        column[r] = graph_.column_of(first + r, v_, least[r]);
-        std::size_t at = candidates++;
-        for (; at > 0 && reduced[r] < reduced[order[at - 1]]; --at) order[at] = order[at - 1];
-        order[at] = r;
-      }
-      clock_.count(rows, 0);
-      clock_.add_to(&TransportSteps::pricing);
-      clean = candidates == 0 ? clean + rows : 0;
-      for (std::size_t k = 0; k < candidates; ++k) {
-        const std::size_t r = order[k], i = first + r, j = column[r];
-        double now = reduced[r];
-        if (k > 0) {  // the pivots before may have made it worse
-          now = graph_.cost(i, j) - v_[j] - row_potential(i);
-          if (now >= -tolerance || now > kWorthIt * reduced[order[0]]) continue;
-        }
-        if (pivots_ == max_pivots) return TransportStatus::stopped;
-        pivot(i, j, now);
-      }
-      if (pivots_ > patience) {
-        tolerance *= 2;
-        patience += 64 * static_cast<std::int64_t>(tree_.nodes());
-      }
-      first += rows;
-      if (first == n) first = 0;
-      if (interrupt_.due()) return TransportStatus::cancelled;
+    tolerance_ = tolerance;
+    patience_ = pivots_ + 64 * static_cast<std::int64_t>(tree_.nodes());
+    if (graph_.is_rough()) {
+      const TransportStatus status = rounds<true>(max_pivots);
+      if (status != TransportStatus::optimal) return status;
     }
-    return TransportStatus::optimal;
+    return rounds<false>(max_pivots);
   }
 
   // Recomputes what pivots have accumulated in v, arc by arc from the root.
@@ -144,13 +127,56 @@ class NetworkSimplex {
   }
 
   // Exact flows for supplies that are not perturbed: net[x] comes in as the supply of row x or
-  // minus the demand of column x, and leaves as the net supply below x.
-  void settle(std::int64_t* net) {
+  // minus the demand of column x, and leaves as the net supply below x; rests likewise, if any.
+  void settle(std::int64_t* net, double* rests) {
     order_from_tree();
     for (std::size_t k = 0; k + 1 < tree_.nodes(); ++k) {
       const std::size_t x = node(k);
       net[tree_.parent(x)] += net[x];
+      if (rests != nullptr) rests[tree_.parent(x)] += rests[x];
     }
+  }
+
+  // The largest potential, by magnitude.
+  double largest_potential() const {
+    double largest = 0.0;
+    for (std::size_t j = 0; j < graph_.m; ++j) largest = std::max(largest, std::fabs(v_[j]));
+    for (std::size_t i = 0; i < graph_.n; ++i)
+      largest = std::max(largest, std::fabs(row_potential(i)));
+    return largest;
+  }
+
+  // run() in twice the precision, for costs of very different size: scalar, with all potentials
+  // computed again after each pivot. Leaves them in u and v.
+  TransportStatus refine(double tolerance, std::int64_t max_pivots, Twofold* u, Twofold* v) {
+    const std::size_t n = graph_.n;
+    order_from_tree();
+    twofold_potentials(u, v);
+    std::int64_t patience = pivots_ + 64 * static_cast<std::int64_t>(tree_.nodes());
+    for (std::size_t i = 0, clean = 0; clean < n; i = i + 1 == n ? 0 : i + 1, ++clean) {
+      std::size_t best = 0;
+      Twofold least{-tolerance, 0.0};
+      bool found = false;
+      for (std::size_t j = 0; j < graph_.m; ++j) {
+        const Twofold reduced = subtract(graph_.cost(i, j), u[i], v[j]);
+        if (!(reduced < least)) continue;
+        least = reduced;
+        best = j;
+        found = true;
+      }
+      if (interrupt_.due(graph_.m / 128 + graph_.row_weight())) return TransportStatus::cancelled;
+      if (!found) continue;
+      if (pivots_ == max_pivots) return TransportStatus::stopped;
+      clean = 0;
+      pivot(i, best, least.value());
+      order_from_tree();
+      twofold_potentials(u, v);
+      if (pivots_ > patience) {
+        tolerance *= 2;
+        patience += 64 * static_cast<std::int64_t>(tree_.nodes());
+      }
+    }
+    return TransportStatus::optimal;
   }
 
   const SpanningTree<Words>& tree() const { return tree_; }
@@ -162,16 +188,104 @@ class NetworkSimplex {
   }
 
  private:
+  static constexpr std::size_t kBlock = 4;         // rows priced at a time
+  static constexpr double kWorthIt = 0.25;         // of the best arc of the block: measured
+  static constexpr double kRoughMargin = 0x1p-20;  // of the largest cost: single precision
+
+  struct Candidate {
+    std::size_t row, column;
+    double reduced_cost;
+  };
+
+  // The best arc of each of the rows from `first`, best first, where it is below -tolerance.
+  template <bool Rough>
+  std::size_t price(std::size_t first, std::size_t rows, Candidate* found) const {
+    double least[kBlock];
+    float rough[kBlock];
+    if (Rough)
+      graph_.rough_minima(first, rows, v_rough_, rough);
+    else
+      graph_.minima(first, rows, v_, least);
+    std::size_t count = 0;
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::size_t i = first + r;
+      const double u = row_potential(i);
+      double reduced = (Rough ? static_cast<double>(rough[r]) / graph_.factor : least[r]) - u;
+      if (reduced >= -(Rough ? margin_ : tolerance_)) continue;
+      const std::size_t j =
+          Rough ? graph_.rough_column_of(i, v_rough_, rough[r]) : graph_.column_of(i, v_, least[r]);
+      if (Rough) {
+        reduced = graph_.cost(i, j) - v_[j] - u;
+        if (reduced >= -tolerance_) continue;
+      }
+      std::size_t at = count++;
+      for (; at > 0 && reduced < found[at - 1].reduced_cost; --at) found[at] = found[at - 1];
+      found[at] = {i, j, reduced};
+    }
+    clock_.count(rows, 0);
+    return count;
+  }
+
+  template <bool Rough>
+  TransportStatus rounds(std::int64_t max_pivots) {
+    const std::size_t n = graph_.n;
+    for (std::size_t clean = 0; clean < n;) {
+      const std::size_t rows = std::min(kBlock, n - next_row_);
+      Candidate found[kBlock];
+      const std::size_t candidates = price<Rough>(next_row_, rows, found);
+      clock_.add_to(&TransportSteps::pricing);
+      clean = candidates == 0 ? clean + rows : 0;
+      for (std::size_t k = 0; k < candidates; ++k) {
+        const std::size_t i = found[k].row, j = found[k].column;
+        double now = found[k].reduced_cost;
+        if (k > 0) {  // the pivots before may have made it worse
+          now = graph_.cost(i, j) - v_[j] - row_potential(i);
+          if (now >= -tolerance_ || now > kWorthIt * found[0].reduced_cost) continue;
+        }
+        if (pivots_ == max_pivots) return TransportStatus::stopped;
+        pivot(i, j, now);
+      }
+      if (pivots_ > patience_) {
+        tolerance_ *= 2;
+        patience_ += 64 * static_cast<std::int64_t>(tree_.nodes());
+      }
+      next_row_ += rows;
+      if (next_row_ == n) next_row_ = 0;
+      if (interrupt_.due(graph_.row_weight())) return TransportStatus::cancelled;
+    }
+    return TransportStatus::optimal;
+  }
+
+  std::size_t cheapest_column(std::size_t i) const {
+    if (graph_.is_rough()) {
+      float least;
+      graph_.rough_minima(i, 1, v_rough_, &least);
+      return graph_.rough_column_of(i, v_rough_, least);
+    }
+    double least;
+    graph_.minima(i, 1, v_, &least);
+    return graph_.column_of(i, v_, least);
+  }
+
+  // No row finds the column the cheapest any more.
+  void close(std::size_t j) {
+    v_[j] = -std::numeric_limits<double>::infinity();
+    if (graph_.is_rough()) v_rough_[j] = -std::numeric_limits<float>::infinity();
+  }
+
   std::size_t node(std::size_t k) const { return static_cast<std::size_t>(order_[k]); }
 
   void pivot(std::size_t i, std::size_t j, double reduced_cost) {
     const std::size_t nodes = tree_.find_cycle(i, j);
-    tree_.push_flow();
     clock_.count(0, nodes);
     clock_.add_to(&TransportSteps::cycle);
     double sign;
-    const std::uint64_t* moved = tree_.rehang(&sign);
-    kernels().add_where(moved, tree_.words(), sign * reduced_cost, v_);
+    const std::uint64_t* moved = tree_.push_and_rehang(&sign);
+    if (graph_.is_rough())
+      graph_.table->add_where_single(moved, tree_.words(), sign * reduced_cost, graph_.factor, v_,
+                                     v_rough_);
+    else
+      graph_.table->add_where(moved, tree_.words(), sign * reduced_cost, v_);
     clock_.add_to(&TransportSteps::tree);
     ++pivots_;
   }
@@ -196,6 +310,19 @@ class NetworkSimplex {
   }
   Node* counts() { return tree_.scratch(); }
 
+  void twofold_potentials(Twofold* u, Twofold* v) const {
+    const std::size_t m = graph_.m, nodes = tree_.nodes();
+    v[node(nodes - 1)] = {};
+    for (std::size_t k = nodes - 1; k-- > 0;) {
+      const std::size_t x = node(k);
+      const auto parent = static_cast<std::size_t>(tree_.parent(x));
+      if (x < m)
+        v[x] = subtract(graph_.cost(parent - m, x), u[parent - m]);
+      else
+        u[x - m] = subtract(graph_.cost(x - m, parent), v[parent]);
+    }
+  }
+
   void potentials_from_tree() {
     const std::size_t m = graph_.m, nodes = tree_.nodes();
     v_[node(nodes - 1)] = 0.0;
@@ -205,6 +332,8 @@ class NetworkSimplex {
       const auto row = static_cast<std::size_t>(tree_.parent(x)) - m;
       v_[x] = graph_.cost(row, x) - row_potential(row);
     }
+    if (graph_.is_rough())
+      for (std::size_t j = 0; j < m; ++j) v_rough_[j] = static_cast<float>(v_[j] * graph_.factor);
   }
 
   const Graph& graph_;
@@ -212,6 +341,10 @@ class NetworkSimplex {
   Interrupt& interrupt_;
   Clock clock_;
   double* v_;
+  float* v_rough_ = nullptr;  // v_ rounded, if the graph is rough
+  double margin_ = 0.0, tolerance_ = 0.0;
+  std::size_t next_row_ = 0;
+  std::int64_t patience_ = 0;
   Node* order_;  // leaves first, once order_from_tree has run
   std::int64_t pivots_ = 0;
 };

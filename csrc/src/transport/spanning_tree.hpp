@@ -51,59 +51,71 @@ class SpanningTree {
   }
 
   // Step 1 of a pivot: the cycle that the arc from row i to column j closes, as the paths from
-  // both up to, and without, their lowest common ancestor. Returns the number of nodes on it.
+  // both up to, and without, their lowest common ancestor. As much flow can go around as the arcs
+  // against it allow: on both paths the first, third, fifth ... The first that runs empty leaves;
+  // perturbed supplies see to it that there is only one. Returns the number of nodes on the cycle.
   std::size_t find_cycle(std::size_t i, std::size_t j) {
-    entering_row_ = static_cast<Node>(m_ + i);
-    entering_column_ = static_cast<Node>(j);
+    row_ = static_cast<Node>(m_ + i);
+    column_ = static_cast<Node>(j);
+    amount_ = std::numeric_limits<std::int64_t>::max();
     const std::uint64_t bit = std::uint64_t{1} << j % 64;
     const std::uint64_t* word = below_ + j / 64;
-    rows_up_ = columns_up_ = 0;
-    Node x = entering_row_;
-    for (; (word[index(x)] & bit) == 0; x = parent_[x]) up_row_[rows_up_++] = x;
+    std::size_t length = 0;
+    Node x = row_;
+    while ((word[index(x)] & bit) == 0) {
+      up_row_[length] = x;
+      limit(x, length++, true);
+      x = parent_[x];
+      if ((word[index(x)] & bit) != 0) break;
+      up_row_[length++] = x;
+      x = parent_[x];
+    }
     const Node top = x;
-    for (x = entering_column_; x != top; x = parent_[x]) up_column_[columns_up_++] = x;
-    return rows_up_ + columns_up_;
+    row_length_ = length;
+    length = 0;
+    for (x = column_; x != top;) {
+      up_column_[length] = x;
+      limit(x, length++, false);
+      x = parent_[x];
+      if (x == top) break;
+      up_column_[length++] = x;
+      x = parent_[x];
+    }
+    column_length_ = length;
+    return row_length_ + column_length_;
   }
 
-  // Step 2: as much flow goes around as the arcs against it allow. On both paths these are the
-  // first, third, fifth ... arc. The first arc that runs empty leaves; perturbed supplies see to
-  // it that there is only one.
-  void push_flow() {
-    amount_ = std::numeric_limits<std::int64_t>::max();
-    for (std::size_t k = 0; k < rows_up_; k += 2) limit(up_row_, k, true);
-    for (std::size_t k = 0; k < columns_up_; k += 2) limit(up_column_, k, false);
-    change(up_row_, rows_up_);
-    change(up_column_, columns_up_);
-  }
-
-  // Step 3: the part cut off hangs itself onto the entering arc. Returns its set of columns.
-  // sign: +1 where the column is in that part, -1 where the row is.
-  const std::uint64_t* rehang(double* sign) {
-    const bool with_row = leaves_on_row_path_;
-    Node* stem = with_row ? up_row_ : up_column_;
-    const std::size_t stem_length = with_row ? rows_up_ : columns_up_;
-    const Node* other = with_row ? up_column_ : up_row_;
-    const std::size_t other_length = with_row ? columns_up_ : rows_up_;
-    *sign = with_row ? -1.0 : 1.0;
+  // Step 2: the flow goes around, and the part cut off hangs itself onto the entering arc. Returns
+  // that part's set of columns; sign: +1 where the column is in it, -1 where the row is.
+  const std::uint64_t* push_and_rehang(double* sign) {
+    *sign = leaves_with_row_ ? -1.0 : 1.0;
+    Node* stem = leaves_with_row_ ? up_row_ : up_column_;
+    const std::size_t stem_length = leaves_with_row_ ? row_length_ : column_length_;
+    const Node* other = leaves_with_row_ ? up_column_ : up_row_;
+    const std::size_t other_length = leaves_with_row_ ? column_length_ : row_length_;
     std::copy_n(set(stem[leaving_]), words(), moved_);
+    // Flow falls on the first arc of each path, rises on the second, and so on.
     for (std::size_t k = leaving_ + 1; k < stem_length; ++k) {
+      flow_[stem[k]] += k % 2 == 0 ? -amount_ : amount_;
       std::uint64_t* __restrict to = set(stem[k]);
       for (std::size_t w = 0; w < words(); ++w) to[w] &= ~moved_[w];
     }
     for (std::size_t k = 0; k < other_length; ++k) {
+      flow_[other[k]] += k % 2 == 0 ? -amount_ : amount_;
       std::uint64_t* __restrict to = set(other[k]);
       for (std::size_t w = 0; w < words(); ++w) to[w] |= moved_[w];
     }
+    // The stem turns around: each node takes over the arc to the one before it.
     for (std::size_t k = leaving_; k > 0; --k) {
       const Node x = stem[k], child = stem[k - 1];
+      parent_[x] = child;
+      flow_[x] = flow_[child] + (k % 2 == 0 ? amount_ : -amount_);
       std::uint64_t* __restrict to = set(x);
       const std::uint64_t* without = set(child);
       for (std::size_t w = 0; w < words(); ++w) to[w] = moved_[w] & ~without[w];
-      parent_[x] = child;
-      flow_[x] = flow_[child];
     }
     std::copy_n(moved_, words(), set(stem[0]));
-    parent_[stem[0]] = with_row ? entering_column_ : entering_row_;
+    parent_[stem[0]] = leaves_with_row_ ? column_ : row_;
     flow_[stem[0]] = amount_;
     return moved_;
   }
@@ -112,20 +124,12 @@ class SpanningTree {
   std::size_t index(Node x) const { return static_cast<std::size_t>(x) * words(); }
   std::uint64_t* set(Node x) { return below_ + index(x); }
 
-  void limit(const Node* path, std::size_t k, bool on_row_path) {
-    const std::int64_t flow = flow_[path[k]];
+  void limit(Node x, std::size_t at, bool on_row_path) {
+    const std::int64_t flow = flow_[x];
     if (flow >= amount_) return;
     amount_ = flow;
-    leaving_ = k;
-    leaves_on_row_path_ = on_row_path;
-  }
-  void change(const Node* path, std::size_t length) {
-    std::size_t k = 0;
-    for (; k + 1 < length; k += 2) {
-      flow_[path[k]] -= amount_;
-      flow_[path[k + 1]] += amount_;
-    }
-    if (k < length) flow_[path[k]] -= amount_;
+    leaving_ = at;
+    leaves_with_row_ = on_row_path;
   }
 
   std::size_t m_, nodes_, words_;
@@ -134,10 +138,11 @@ class SpanningTree {
   std::uint64_t* below_;  // nodes_ sets of words() words
   // The cycle of the current pivot.
   Node *up_row_, *up_column_;
-  std::size_t rows_up_ = 0, columns_up_ = 0, leaving_ = 0;
-  Node entering_row_ = kNoNode, entering_column_ = kNoNode;
+  std::size_t row_length_ = 0, column_length_ = 0;
+  Node row_ = kNoNode, column_ = kNoNode;
   std::int64_t amount_ = 0;
-  bool leaves_on_row_path_ = false;
+  std::size_t leaving_ = 0;
+  bool leaves_with_row_ = false;
   std::uint64_t* __restrict moved_;
 };
 

@@ -46,34 +46,67 @@ class PlaceTable {
   const double** known_;
 };
 
-void sum_by_place(const std::int32_t* place_of, const std::int64_t* masses, std::size_t size,
-                  std::int64_t* at) {
-  for (std::size_t k = 0; k < size; ++k) at[place_of[k]] += masses[k];
+MassVector sum_by_place(const std::int32_t* place_of, const MassVector& masses, std::size_t places,
+                        Workspace& space) {
+  MassVector at{space.take_filled<std::int64_t>(places, 0), nullptr, places};
+  if (masses.rests != nullptr) at.rests = space.take_filled<double>(places, 0.0);
+  for (std::size_t k = 0; k < masses.size; ++k) {
+    at.units[place_of[k]] += masses.units[k];
+    if (at.rests != nullptr) at.rests[place_of[k]] += masses.rests[k];
+  }
+  return at;
 }
 
-// The places that have mass left, in order.
+// Takes away from both what both have. As many units from both, so that these stay balanced.
+MassVector cancel(MassVector* supply, MassVector* demand, Workspace& space) {
+  const std::size_t places = supply->size;
+  const bool whole = supply->rests == nullptr;
+  MassVector both{space.take<std::int64_t>(places), whole ? nullptr : space.take<double>(places),
+                  places};
+  for (std::size_t p = 0; p < places; ++p) {
+    const std::int64_t units = std::min(supply->units[p], demand->units[p]);
+    both.units[p] = units;
+    supply->units[p] -= units;
+    demand->units[p] -= units;
+    if (whole) continue;
+    const double left_supply = static_cast<double>(supply->units[p]) + supply->rests[p];
+    const double left_demand = static_cast<double>(demand->units[p]) + demand->rests[p];
+    const double rest = std::min(left_supply, left_demand);
+    both.rests[p] = rest;
+    supply->rests[p] -= rest;
+    demand->rests[p] -= rest;
+  }
+  return both;
+}
+
+// The places that have mass left, in order, and the dummy.
 struct Left {
   Side side;
-  std::int64_t* masses;
+  MassVector masses;
   std::int32_t* places;
 };
-Left collect(const std::int64_t* at, std::size_t places, const std::int32_t* representative,
-             std::int64_t extra, Workspace& space) {
-  auto* ids = space.take<std::int32_t>(places + 1);
-  auto* kept = representative != nullptr ? space.take<std::int32_t>(places + 1) : ids;
-  auto* masses = space.take<std::int64_t>(places + 1);
-  std::size_t size = 0;
-  for (std::size_t p = 0; p < places; ++p) {
-    if (at[p] == 0) continue;
-    ids[size] = representative != nullptr ? representative[p] : static_cast<std::int32_t>(p);
-    kept[size] = static_cast<std::int32_t>(p);
-    masses[size++] = at[p];
+Left collect(const MassVector& at, const std::int32_t* representative, bool has_dummy,
+             std::int64_t units, double rest, Workspace& space) {
+  const std::size_t room = at.size + 1;
+  auto* ids = space.take<std::int32_t>(room);
+  auto* kept = representative != nullptr ? space.take<std::int32_t>(room) : ids;
+  const bool whole = at.rests == nullptr;
+  MassVector masses{space.take<std::int64_t>(room), whole ? nullptr : space.take<double>(room), 0};
+  const auto keep = [&](std::int32_t id, std::int32_t place, std::int64_t some, double more) {
+    ids[masses.size] = id;
+    kept[masses.size] = place;
+    masses.units[masses.size] = some;
+    if (!whole) masses.rests[masses.size] = more;
+    masses.units_total += some;
+    ++masses.size;
+  };
+  for (std::size_t p = 0; p < at.size; ++p) {
+    if (at.is_empty(p)) continue;
+    const auto place = static_cast<std::int32_t>(p);
+    keep(representative != nullptr ? representative[p] : place, place, at.units[p], at.rest(p));
   }
-  if (extra > 0) {
-    ids[size] = kept[size] = kDummy;
-    masses[size++] = extra;
-  }
-  return {{ids, size}, masses, kept};
+  if (has_dummy) keep(kDummy, kDummy, units, rest);
+  return {{ids, masses.size}, masses, kept};
 }
 
 std::int32_t* representatives(const std::int32_t* place_of, std::size_t size, std::size_t places,
@@ -89,8 +122,7 @@ Support reduce(const TransportProblem& problem, WholeMasses* masses, Workspace& 
   const std::size_t n = problem.supply.size, m = problem.demand.size;
   const GroundDistance& ground = problem.ground;
   Support support;
-  std::int64_t *supply_at = masses->supply, *demand_at = masses->demand;
-  std::size_t source_places = n, target_places = m;
+  MassVector supply_at = masses->supply, demand_at = masses->demand;
   const std::int32_t *source_first = nullptr, *target_first = nullptr;
   bool common = ground.common_mass_stays();
 
@@ -101,33 +133,21 @@ Support reduce(const TransportProblem& problem, WholeMasses* masses, Workspace& 
     for (std::size_t i = 0; i < n; ++i) of_source[i] = table.place_of(ground.x + i * ground.dims);
     for (std::size_t j = 0; j < m; ++j) of_target[j] = table.place_of(ground.y + j * ground.dims);
     if (table.places() < n + m) {
-      const std::size_t places = source_places = target_places = table.places();
-      supply_at = space.take_filled<std::int64_t>(places, 0);
-      demand_at = space.take_filled<std::int64_t>(places, 0);
-      sum_by_place(of_source, masses->supply, n, supply_at);
-      sum_by_place(of_target, masses->demand, m, demand_at);
-      source_first = representatives(of_source, n, places, space);
-      target_first = representatives(of_target, m, places, space);
+      supply_at = sum_by_place(of_source, masses->supply, table.places(), space);
+      demand_at = sum_by_place(of_target, masses->demand, table.places(), space);
+      source_first = representatives(of_source, n, table.places(), space);
+      target_first = representatives(of_target, m, table.places(), space);
       support.place_of_source = of_source;
       support.place_of_target = of_target;
       common = ground.kind != Ground::squared;
     }
   }
-  support.places = std::max(source_places, target_places);
-  if (common) {
-    support.cancelled = space.take<std::int64_t>(source_places);
-    for (std::size_t p = 0; p < source_places; ++p) {
-      const std::int64_t both = std::min(supply_at[p], demand_at[p]);
-      support.cancelled[p] = both;
-      supply_at[p] -= both;
-      demand_at[p] -= both;
-    }
-  }
-  const std::int64_t difference = masses->supply_total - masses->demand_total;
-  const Left sources = collect(supply_at, source_places, source_first,
-                               std::max<std::int64_t>(-difference, 0), space);
-  const Left targets =
-      collect(demand_at, target_places, target_first, std::max<std::int64_t>(difference, 0), space);
+  support.places = std::max(supply_at.size, demand_at.size);
+  if (common) support.cancelled = cancel(&supply_at, &demand_at, space);
+  const std::int64_t units = masses->supply.units_total - masses->demand.units_total;
+  const double rest = masses->supply.rests_total - masses->demand.rests_total;
+  const Left sources = collect(supply_at, source_first, masses->excess < 0, -units, -rest, space);
+  const Left targets = collect(demand_at, target_first, masses->excess > 0, units, rest, space);
   support.sources = sources.side;
   support.supply = sources.masses;
   support.source_places = sources.places;
@@ -139,14 +159,14 @@ Support reduce(const TransportProblem& problem, WholeMasses* masses, Workspace& 
 
 void expand(const TransportProblem& problem, const Support& support, const WholeMasses& masses,
             std::vector<PlaceArc>* between, Workspace& space, std::vector<TransportArc>* arcs) {
-  if (support.cancelled != nullptr)
-    for (std::size_t p = 0; p < support.places; ++p)
-      if (support.cancelled[p] > 0) {
-        const auto place = static_cast<std::int32_t>(p);
-        between->push_back({place, place, support.cancelled[p]});
-      }
-  const auto emit = [&](std::int32_t source, std::int32_t target, std::int64_t units) {
-    arcs->push_back({source, target, masses.mass(static_cast<double>(units))});
+  for (std::size_t p = 0; p < support.cancelled.size; ++p) {
+    const double units =
+        static_cast<double>(support.cancelled.units[p]) + support.cancelled.rest(p);
+    const auto place = static_cast<std::int32_t>(p);
+    if (units > 0) between->push_back({place, place, units});
+  }
+  const auto emit = [&](std::int32_t source, std::int32_t target, double units) {
+    arcs->push_back({source, target, masses.mass(units)});
   };
   if (support.place_of_source == nullptr) {
     for (const PlaceArc& arc : *between) emit(arc.source, arc.target, arc.units);
@@ -164,19 +184,30 @@ void expand(const TransportProblem& problem, const Support& support, const Whole
     std::int32_t *source, *next_source, *target, *next_target;
     lists(support.place_of_source, problem.supply.size, &source, &next_source);
     lists(support.place_of_target, problem.demand.size, &target, &next_target);
+    // What each source and target still has to give and to take.
+    const auto left_of = [&](const MassVector& side) {
+      auto* left = space.take<double>(side.size);
+      for (std::size_t k = 0; k < side.size; ++k)
+        left[k] = static_cast<double>(side.units[k]) + side.rest(k);
+      return left;
+    };
+    double *supply = left_of(masses.supply), *demand = left_of(masses.demand);
     for (const PlaceArc& arc : *between) {
       std::int32_t &s = source[arc.source], &t = target[arc.target];
-      std::int64_t left = arc.units;
-      while (left > 0 && s >= 0 && t >= 0) {
-        const std::int64_t units = std::min({left, masses.supply[s], masses.demand[t]});
+      for (double left = arc.units; left > 0 && s >= 0 && t >= 0;) {
+        const double units = std::min({left, supply[s], demand[t]});
         if (units > 0) emit(s, t, units);
         left -= units;
-        masses.supply[s] -= units;
-        masses.demand[t] -= units;
-        if (masses.supply[s] == 0)
+        supply[s] -= units;
+        demand[t] -= units;
+        if (left <= 0) break;
+        // The last of a place keeps what rounding errors leave over.
+        if (supply[s] <= 0 && next_source[s] >= 0)
           s = next_source[s];
-        else if (masses.demand[t] == 0)
+        else if (demand[t] <= 0 && next_target[t] >= 0)
           t = next_target[t];
+        else
+          break;
       }
     }
   }

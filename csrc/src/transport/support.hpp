@@ -17,11 +17,11 @@ struct Support {
   // Sources and targets left, by the number of one that is there, and their mass; the dummy, if
   // there is one, is the last of its side.
   Side sources, targets;
-  std::int64_t *supply, *demand;
+  MassVector supply, demand;
   // The place of each source and target left, and of everything: null where numbers are places.
   std::int32_t *source_places = nullptr, *target_places = nullptr;
   std::int32_t *place_of_source = nullptr, *place_of_target = nullptr;
-  std::int64_t* cancelled = nullptr;  // per place; null where nothing can be
+  MassVector cancelled{};  // per place; no units where nothing can be
   std::size_t places = 0;
 };
 
@@ -31,7 +31,7 @@ Support reduce(const TransportProblem& problem, WholeMasses* masses, Workspace& 
 // A positive flow between two places.
 struct PlaceArc {
   std::int32_t source, target;
-  std::int64_t units;
+  double units;
 };
 
 // Splits flows between places into flows between the sources and targets there, ordered.

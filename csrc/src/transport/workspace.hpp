@@ -27,6 +27,13 @@ class Workspace {
       use(pieces_.front().data.get(), pieces_.front().bytes);
   }
 
+  // On the heap.
+  std::size_t bytes() const {
+    std::size_t all = 0;
+    for (const Piece& piece : pieces_) all += piece.bytes;
+    return all;
+  }
+
   // `count` uninitialised values, aligned to 64 bytes.
   template <class T>
   T* take(std::size_t count) {

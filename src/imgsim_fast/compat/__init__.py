@@ -6,6 +6,6 @@ there; each docstring says what that is. Change the import, keep the rest.
 
 from __future__ import annotations
 
-from imgsim_fast.compat import pot, scipy
+from imgsim_fast.compat import cv2, pot, pyemd, scipy
 
-__all__ = ["pot", "scipy"]
+__all__ = ["cv2", "pot", "pyemd", "scipy"]

@@ -1,7 +1,8 @@
-"""POT calls (``import ot``): one-dimensional optimal transport."""
+"""POT calls (``import ot``): optimal transport for any costs, and on the line."""
 
 from __future__ import annotations
 
+import warnings
 from collections import namedtuple
 from typing import Any, Literal
 
@@ -9,12 +10,189 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim_fast import _core, _validate
+from imgsim_fast.compat import _pot_problem
+from imgsim_fast.compat._pot_problem import Costs, Problem
 from imgsim_fast.compat._samples import as_sample, as_weights
 from imgsim_fast.errors import InvalidInputError
 
-__all__ = ["emd2_1d", "wasserstein_1d"]
+__all__ = ["emd", "emd2", "emd2_1d", "wasserstein_1d"]
 
 PlanTuple = namedtuple("PlanTuple", ["data", "rows", "cols"])
+
+
+def emd(
+    a: ArrayLike,
+    b: ArrayLike,
+    M: Costs,
+    numItermax: float = _pot_problem.DEFAULT_LIMIT,
+    log: bool = False,
+    center_dual: bool = True,
+    numThreads: int | Literal["max"] = 1,
+    check_marginals: bool = True,
+    potentials_init: object = None,
+) -> Any:
+    """Optimal transport plan: ``ot.emd``.
+
+    Parameters
+    ----------
+    a, b : array_like, shapes (n,) and (m,)
+        Weights, any real type and strides; an empty list means equal weights with total 1. `b` is
+        scaled to the total of `a`.
+    M : array_like, shape (n, m), or SciPy sparse matrix or array
+        Cost of moving one unit from i to j; infinity forbids the arc. In a sparse matrix what is
+        not stored is forbidden, a stored 0 is a cost of 0, and of entries at one place the least
+        counts. It is expanded: 8 n m bytes.
+    numItermax : int or float
+        Below 100000, POT's default: stop after so many pivots, with a ``UserWarning``, a feasible
+        plan and ``log["result_code"] == 3``; 0 counts as 1. From 100000 on there is no limit:
+        POT's default cuts large problems off, and their plans are wrong.
+    log : bool
+        Also return a dict.
+    center_dual : bool
+        Shift the potentials by a constant so that ``a @ u == b @ v``: each side then has half of
+        the cost.
+    numThreads, potentials_init
+        Accepted, without effect.
+    check_marginals : bool
+        Raise if the totals differ; else `b` is scaled, whatever they are.
+
+    Returns
+    -------
+    ndarray of shape (n, m), or ``scipy.sparse.coo_array`` for sparse `M`; or (that, dict)
+        The plan. It has the type of the first array among `a`, `b` and `M` if that is float32 or
+        float16, else float64: also for integers, to which POT rounds the plan. The dict has "cost",
+        the float64 potentials "u" and "v" (``u[i] + v[j] <= M[i, j]`` up to rounding, also for
+        points without weight), "warning" (None or a text) and "result_code" (1 or 3).
+
+    Raises
+    ------
+    AssertionError
+        Totals differ by 1.5e-6 or more, as in POT. What rounding explains is allowed: 1e-12 of the
+        total, 1e-6 of it where `a` or `b` is float32 or float16.
+    InvalidInputError, InvalidTypeError
+        Shapes that do not fit (POT: ``AssertionError``), NaN costs, weights that are negative, not
+        finite or all 0. The message names the element.
+    InfeasibleError
+        Every plan uses a forbidden arc, where POT warns and returns zeros.
+    OutOfRangeError, MemoryError
+        As :func:`imgsim_fast.transport`.
+
+    Notes
+    -----
+    As :func:`imgsim_fast.transport`; weights and costs of any scale. Arrays are NumPy's: what
+    NumPy can view is accepted, and NumPy arrays come back.
+
+    Examples
+    --------
+    >>> from imgsim_fast.compat import pot
+    >>> plan, log = pot.emd([3, 1], [1, 3], [[0, 2], [2, 0]], log=True)
+    >>> plan
+    array([[1., 2.],
+           [0., 1.]])
+    >>> log["cost"], log["result_code"]
+    (4.0, 1)
+    """
+    del potentials_init
+    _pot_problem.as_threads(numThreads)
+    problem = Problem(M, numItermax, center_dual, (a, b, M))
+    first = _pot_problem.marginal("a", a, problem.shape[0])
+    second = _pot_problem.marginal("b", b, problem.shape[1])
+    rounding = _pot_problem.rounding(a, b) if check_marginals else None
+    second = _pot_problem.balanced(first, second, "b", rounding)
+    plan, found = problem.solve(first, second, "b")
+    _warn(found["warning"])
+    return (plan, found) if log else plan
+
+
+def emd2(
+    a: ArrayLike,
+    b: ArrayLike,
+    M: Costs,
+    processes: int = 1,
+    numItermax: float = _pot_problem.DEFAULT_LIMIT,
+    log: bool = False,
+    return_matrix: bool = False,
+    center_dual: bool = True,
+    numThreads: int | Literal["max"] = 1,
+    check_marginals: bool = True,
+    potentials_init: object = None,
+) -> Any:
+    """Optimal transport cost: ``ot.emd2``.
+
+    Parameters
+    ----------
+    a : array_like, shape (n,)
+        As in :func:`emd`.
+    b : array_like, shape (m,) or (m, k)
+        As in :func:`emd`; k columns are k problems.
+    M, numItermax, center_dual, check_marginals, potentials_init
+        As in :func:`emd`.
+    processes, numThreads : int; numThreads also "max"
+        The larger one is the number of threads for the columns of `b`; "max" means all CPUs. No
+        effect for one problem, with `log` or `return_matrix`, or with a limit of pivots.
+    log : bool
+        Also return a dict.
+    return_matrix : bool
+        Also return a dict, with the plan as "G".
+
+    Returns
+    -------
+    float, or a list [float, dict]; of these a list of k where `b` has columns
+        The cost and the dict of :func:`emd`.
+
+    Raises
+    ------
+    AssertionError, InvalidInputError, InvalidTypeError, InfeasibleError, OutOfRangeError
+        As :func:`emd`.
+
+    Notes
+    -----
+    As :func:`imgsim_fast.emd`; columns as :func:`imgsim_fast.cdist`.
+
+    Examples
+    --------
+    >>> from imgsim_fast.compat import pot
+    >>> pot.emd2([0.5, 0.5], [0.25, 0.75], [[0, 2], [2, 0]])
+    0.5
+    >>> pot.emd2([], [[1, 0.5], [0, 0.5]], [[0, 2], [2, 0]])
+    [1.0, 0.0]
+    """
+    del potentials_init
+    threads = max(_validate.as_count("processes", processes), _pot_problem.as_threads(numThreads))
+    problem = Problem(M, numItermax, center_dual, (a, b, M))
+    first = _pot_problem.marginal("a", a, problem.shape[0])
+    rounding = _pot_problem.rounding(a, b) if check_marginals else None
+    has_columns = np.ndim(b) == 2
+    if has_columns:
+        names, rows = _pot_problem.marginals_of_columns("b", b, problem.shape[1])
+    else:
+        names, rows = ["b"], [_pot_problem.marginal("b", b, problem.shape[1])]
+    rows = [
+        _pot_problem.balanced(first, row, name, rounding)
+        for row, name in zip(rows, names, strict=True)
+    ]
+    if len(rows) > 1 and not (log or return_matrix or problem.limit):
+        together = problem.costs_of_rows(first, rows, threads)
+        if together is not None:
+            return together
+    results: list[Any] = []
+    warning = None
+    for row, name in zip(rows, names, strict=True):
+        if log or return_matrix:
+            plan, found = problem.solve(first, row, name)
+            results.append([found["cost"], found | {"G": plan} if return_matrix else found])
+            warning = warning or found["warning"]
+        else:
+            cost, stopped = problem.cost(first, row, name)
+            results.append(cost)
+            warning = warning or stopped
+    _warn(warning)
+    return results if has_columns else results[0]
+
+
+def _warn(text: str | None) -> None:
+    if text is not None:
+        warnings.warn(text, UserWarning, stacklevel=3)
 
 
 def wasserstein_1d(
@@ -135,7 +313,7 @@ def emd2_1d(
     b_w = None if b is None or np.size(b) == 0 else as_weights("b", b, target.size)
     total_a = 1.0 if a_w is None else float(a_w.sum())
     total_b = 1.0 if b_w is None else float(b_w.sum())
-    if not abs(total_a - total_b) < 1.5e-6:  # numpy.testing's rule for 6 decimals
+    if not abs(total_a - total_b) < _pot_problem.SUM_TOLERANCE:
         raise AssertionError(f"a and b must have the same sum, got {total_a} and {total_b}")
     cost, plan = _core.sample_coupling(source, a_w, target, b_w, powers[metric], True, log)
     cost *= total_a

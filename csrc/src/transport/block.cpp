@@ -1,0 +1,362 @@
+#include "transport/block.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "transport/assignment.hpp"
+#include "transport/dense_graph.hpp"
+#include "transport/network_simplex.hpp"
+#include "transport/point_graph.hpp"
+
+namespace imgsim {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+// Costs of points are kept up to so many arcs (32 MB), beyond computed again for each pricing.
+constexpr std::size_t kMostCosts = std::size_t{1} << 22;
+constexpr std::size_t kWorthSingles = 2048;  // arcs from which single precision pays
+// Reduced costs below -2^-49 of the largest cost are improvements; above, rounding errors.
+constexpr double kTolerance = 0x1p-49;
+constexpr int kRefreshes = 3;
+// Potentials so many times the cost of a unit of mass are worth twice the precision.
+constexpr double kWorthRefining = 0x1p9;
+
+std::size_t padded_to(std::size_t m, std::size_t columns) {
+  return (m + columns - 1) / columns * columns;
+}
+
+// What has to be known about costs before a solver can use them.
+struct CostFacts {
+  double largest = 0.0;          // of all, by magnitude
+  double forbidden = kInfinity;  // what stands for infinity: more than any detour could be worth
+  bool whole = false;            // whole numbers that sums of potentials keep exact
+};
+
+bool keeps_whole(double largest, std::size_t nodes) {
+  return largest * static_cast<double>(nodes) < 0x1p50;
+}
+
+// ---- the dense costs -------------------------------------------------------------------------
+
+// The matrix where it is, or a padded copy. The status says if there is NaN or -infinity.
+TransportStatus load_costs(const GroundDistance& ground, Costs* costs, DenseGraph* graph,
+                           Workspace& space, Interrupt& interrupt, CostFacts* facts) {
+  const std::size_t n = graph->n, m = graph->m, padded = graph->padded;
+  const KernelTable& table = *graph->table;
+  const auto learn = [&](const CostScan& scan) {
+    facts->largest = scan.largest;
+    facts->whole = scan.whole && costs->exponent() == 0 && keeps_whole(scan.largest, n + m);
+  };
+  if (costs->is_in_place(padded)) {
+    const CostScan scan = table.scan(ground.matrix.data, ground.matrix.stride, n, m);
+    if (scan.bad) return TransportStatus::bad_cost;
+    if (!scan.forbidden && excess_exponent(scan.largest) == 0) {
+      graph->costs = ground.matrix.data;
+      graph->stride = ground.matrix.stride;
+      learn(scan);
+      return TransportStatus::optimal;
+    }
+  }
+  auto* copy = space.take<double>(n * padded);
+  const auto fill = [&] {
+    for (std::size_t i = 0; i < n; ++i) {
+      costs->row(i, padded, copy + i * padded);
+      if (interrupt.due(costs->row_weight())) return false;
+    }
+    return true;
+  };
+  if (!fill()) return TransportStatus::cancelled;
+  CostScan scan = table.scan(copy, padded, n, m);
+  if (scan.bad) return TransportStatus::bad_cost;
+  if (ground.kind == Ground::matrix && excess_exponent(scan.largest) != 0) {
+    costs->scale_by(excess_exponent(scan.largest));
+    if (!fill()) return TransportStatus::cancelled;
+    scan = table.scan(copy, padded, n, m);
+  }
+  learn(scan);
+  if (scan.forbidden) {
+    // A path that avoids the arc has at most 2 min(n, m) + 1 arcs.
+    const double longest = 4.0 * static_cast<double>(std::min(n, m) + 1);
+    facts->forbidden = std::ldexp(
+        1.0, std::ilogb(scan.largest > 0 ? scan.largest : 1.0) + 1 + std::ilogb(longest) + 1);
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t j = 0; j < m; ++j)
+        if (copy[i * padded + j] == kInfinity) copy[i * padded + j] = facts->forbidden;
+    facts->largest = facts->forbidden;
+    facts->whole = facts->whole && keeps_whole(facts->forbidden, n + m);
+  }
+  graph->costs = copy;
+  graph->stride = padded;
+  return TransportStatus::optimal;
+}
+
+// Single precision halves what pricing has to read.
+void add_singles(DenseGraph* graph, double largest, Workspace& space) {
+  if (graph->n * graph->m < kWorthSingles || !(largest > 0)) return;
+  graph->factor = std::ldexp(1.0, -std::ilogb(largest));
+  const std::size_t stride = padded_to(graph->m, kSingles);
+  auto* singles = space.take<float>(graph->n * stride);
+  for (std::size_t i = 0; i < graph->n; ++i)
+    graph->table->to_single(graph->costs + i * graph->stride, graph->factor, graph->m, stride,
+                            singles + i * stride);
+  graph->singles = singles;
+  graph->single_stride = stride;
+}
+
+// ---- the simplex -----------------------------------------------------------------------------
+
+// Orden's perturbation: one unit more for each row, all of them for the largest column. As long as
+// masses differ by more than n units, no proper part of the rows then balances a part of the
+// columns. Columns of less than a unit get one, and the rows more.
+void perturb(Block* block) {
+  std::int64_t *supply = block->supply.units, *demand = block->demand.units;
+  std::int64_t empty = 0;
+  for (std::size_t j = 0; j < block->m; ++j)
+    if (demand[j] == 0) {
+      demand[j] = 1;
+      ++empty;
+    }
+  for (std::size_t i = 0; i < block->n; ++i) supply[i] += 1 + empty;
+  *std::max_element(demand, demand + block->m) +=
+      static_cast<std::int64_t>(block->n) * (1 + empty) - empty;
+}
+
+// The supply of each row less the demand of each column, to be summed up along the tree.
+struct NetSupply {
+  std::int64_t* units;
+  double* rests;  // null where all masses are whole
+  double noise;   // rests below are rounding errors
+
+  NetSupply(const Block& block, Workspace& space)
+      : units(space.take<std::int64_t>(block.n + block.m)),
+        rests(block.supply.rests != nullptr ? space.take<double>(block.n + block.m) : nullptr) {}
+
+  void fill(const std::int64_t* supply, const std::int64_t* demand, const Block& block) {
+    double all = 0.0;
+    for (std::size_t j = 0; j < block.m; ++j) {
+      units[j] = -demand[j];
+      if (rests != nullptr) rests[j] = -block.demand.rests[j];
+      all += std::fabs(block.demand.rest(j));
+    }
+    for (std::size_t i = 0; i < block.n; ++i) {
+      units[block.m + i] = supply[i];
+      if (rests != nullptr) rests[block.m + i] = block.supply.rests[i];
+      all += std::fabs(block.supply.rest(i));
+    }
+    noise = all * 0x1p-48;
+  }
+};
+
+template <class Graph, std::size_t Words, class Clock>
+class BlockSimplex {
+ public:
+  BlockSimplex(const Graph& graph, const CostFacts& facts, const TransportOptions& options,
+               Clock clock, Workspace& space, Interrupt& interrupt, Block* block)
+      : graph_(graph),
+        facts_(facts),
+        limit_(options.max_pivots > 0 ? options.max_pivots : -1),
+        space_(space),
+        block_(block),
+        net_(*block, space),
+        method_(graph, facts.largest, space, interrupt, clock) {}
+
+  void solve() {
+    const std::size_t n = graph_.n, m = graph_.m;
+    auto* supply = space_.take<std::int64_t>(n);
+    auto* demand = space_.take<std::int64_t>(m);
+    std::copy_n(block_->supply.units, n, supply);
+    std::copy_n(block_->demand.units, m, demand);
+    perturb(block_);
+    if (!method_.start(block_->supply.units, block_->demand.units, space_)) {
+      block_->status = TransportStatus::cancelled;
+      return;
+    }
+    block_->status = optimize();
+    if (block_->status == TransportStatus::cancelled) return;
+    keep_plan(supply, demand);
+    if (block_->status == TransportStatus::optimal && is_worth_refining()) {
+      block_->twofold = true;
+      block_->status = method_.refine(0x1p-52 * mean_cost(), limit_, block_->u, block_->v);
+      if (block_->status == TransportStatus::cancelled) return;
+      keep_plan(supply, demand);
+    } else {
+      for (std::size_t j = 0; j < m; ++j) block_->v[j] = {method_.v()[j], 0.0};
+      for (std::size_t i = 0; i < n; ++i) block_->u[i] = {method_.row_potential(i), 0.0};
+    }
+    block_->pivots = method_.pivots();
+    block_->whole = facts_.whole;
+  }
+
+ private:
+  // Potentials gather rounding errors: they are computed afresh until that changes no sign. Where
+  // they are far below the largest cost, so is then the tolerance.
+  TransportStatus optimize() {
+    if (facts_.whole) return method_.run(0.5, limit_);
+    double tolerance = kTolerance * facts_.largest;
+    TransportStatus status = method_.run(tolerance, limit_);
+    for (int k = 0; k < kRefreshes && status == TransportStatus::optimal; ++k) {
+      const std::int64_t before = method_.pivots();
+      method_.refresh_potentials();
+      const double finer = kTolerance * method_.largest_potential();
+      const bool much_finer = finer < 0.25 * tolerance;
+      if (much_finer) tolerance = finer;
+      status = method_.run(tolerance, limit_);
+      if (method_.pivots() == before && !much_finer) break;
+    }
+    return status;
+  }
+
+  // The flows that the tree gives to the masses as they are, without perturbation.
+  void keep_plan(const std::int64_t* supply, const std::int64_t* demand) {
+    const std::size_t m = graph_.m;
+    net_.fill(supply, demand, *block_);
+    method_.settle(net_.units, net_.rests);
+    block_->arcs_n = 0;
+    block_->blocked = false;
+    const auto& tree = method_.tree();
+    for (std::size_t x = 0; x < tree.nodes(); ++x) {
+      if (tree.parent(x) == kNoNode) continue;
+      const auto parent = static_cast<std::size_t>(tree.parent(x));
+      const std::int64_t sign = x < m ? -1 : 1;
+      const std::int64_t units = sign * net_.units[x];
+      const double rest = net_.rests != nullptr ? static_cast<double>(sign) * net_.rests[x] : 0.0;
+      const double flow = static_cast<double>(units) + rest;
+      if (!(flow > net_.noise)) continue;
+      const std::size_t i = x < m ? parent - m : x - m, j = x < m ? x : parent;
+      const double cost = graph_.cost(i, j);
+      block_->arcs[block_->arcs_n++] = {static_cast<std::int32_t>(i), static_cast<std::int32_t>(j),
+                                        units, rest, cost};
+      if (cost == facts_.forbidden) {
+        block_->blocked = true;
+        block_->blocked_row = i;
+        block_->blocked_column = j;
+      }
+    }
+  }
+
+  // What a unit of mass costs in the plan.
+  double mean_cost() const {
+    double cost = 0.0, mass = 0.0;
+    for (std::size_t k = 0; k < block_->arcs_n; ++k) {
+      const double flow = static_cast<double>(block_->arcs[k].units) + block_->arcs[k].rest;
+      cost += flow * std::fabs(block_->arcs[k].cost);
+      mass += flow;
+    }
+    return mass > 0.0 ? cost / mass : 0.0;
+  }
+
+  bool is_worth_refining() const {
+    return !facts_.whole && method_.largest_potential() > kWorthRefining * mean_cost();
+  }
+
+  const Graph& graph_;
+  const CostFacts& facts_;
+  std::int64_t limit_;
+  Workspace& space_;
+  Block* block_;
+  NetSupply net_;
+  NetworkSimplex<Graph, Words, Clock> method_;
+};
+
+template <class Clock>
+void simplex_on(const DenseGraph& graph, const CostFacts& facts, const TransportOptions& options,
+                Clock clock, Workspace& space, Interrupt& interrupt, Block* block) {
+  const auto with = [&](auto words) {
+    BlockSimplex<DenseGraph, words, Clock>(graph, facts, options, clock, space, interrupt, block)
+        .solve();
+  };
+  const std::size_t words = (graph.m + 63) / 64;
+  if (words <= 1) return with(std::integral_constant<std::size_t, 1>{});
+  if (words <= 2) return with(std::integral_constant<std::size_t, 2>{});
+  if (words <= 4) return with(std::integral_constant<std::size_t, 4>{});
+  if (words <= 8) return with(std::integral_constant<std::size_t, 8>{});
+  if (words <= 16) return with(std::integral_constant<std::size_t, 16>{});
+  with(std::integral_constant<std::size_t, 0>{});
+}
+
+template <class Clock>
+void simplex_on(const PointGraph& graph, const CostFacts& facts, const TransportOptions& options,
+                Clock clock, Workspace& space, Interrupt& interrupt, Block* block) {
+  BlockSimplex<PointGraph, 0, Clock>(graph, facts, options, clock, space, interrupt, block).solve();
+}
+
+template <class Graph>
+void simplex(const Graph& graph, const CostFacts& facts, const TransportOptions& options,
+             TransportSteps* steps, Workspace& space, Interrupt& interrupt, Block* block) {
+  if (options.steps)
+    simplex_on(graph, facts, options, StepClock(steps), space, interrupt, block);
+  else
+    simplex_on(graph, facts, options, NoClock(steps), space, interrupt, block);
+}
+
+// ---- equal masses ----------------------------------------------------------------------------
+
+constexpr std::size_t kFewestEqual = 4, kMostEqual = 768;  // rows; beyond, the simplex is as fast
+
+bool is_uniform(const Block& block) {
+  if (block.n != block.m || block.n < kFewestEqual || block.n > kMostEqual) return false;
+  const std::int64_t units = block.supply.units[0];
+  const double rest = block.supply.rest(0);
+  const auto all_same = [&](const MassVector& side) {
+    for (std::size_t k = 0; k < side.size; ++k)
+      if (side.units[k] != units || side.rest(k) != rest) return false;
+    return true;
+  };
+  return all_same(block.supply) && all_same(block.demand);
+}
+
+// False where rounding errors have left an improvement, so that the simplex must look.
+bool solve_assignment(const DenseGraph& graph, const CostFacts& facts, Workspace& space,
+                      Interrupt& interrupt, Block* block) {
+  Assignment found;
+  if (!assign(graph, space, interrupt, &found)) {
+    block->status = TransportStatus::cancelled;
+    return true;
+  }
+  double largest = 0.0, sum = 0.0;
+  for (std::size_t i = 0; i < graph.n; ++i) {
+    const auto j = static_cast<std::size_t>(found.column_of[i]);
+    const double cost = graph.cost(i, j), u = cost - found.v[j];
+    double least;
+    graph.minima(i, 1, found.v, &least);
+    if (cost == facts.forbidden || least - u < -kTolerance * facts.largest) return false;
+    block->u[i] = {u, 0.0};
+    block->v[j] = {found.v[j], 0.0};
+    block->arcs[i] = {static_cast<std::int32_t>(i), found.column_of[i], block->supply.units[i],
+                      block->supply.rest(i), cost};
+    sum += std::fabs(cost);
+    largest = std::max({largest, std::fabs(u), std::fabs(found.v[j])});
+  }
+  if (!facts.whole && largest * static_cast<double>(graph.n) > kWorthRefining * sum) return false;
+  block->arcs_n = graph.n;
+  block->whole = facts.whole;
+  return true;
+}
+
+}  // namespace
+
+void solve_block(const GroundDistance& ground, const TransportOptions& options, Costs* costs,
+                 Workspace& space, Interrupt& interrupt, TransportSteps* steps, Block* block) {
+  const std::size_t n = block->n, m = block->m, padded = padded_to(m, kColumns);
+  const KernelTable& table = kernels();
+  CostFacts facts;
+  if (ground.kind != Ground::matrix && n * padded > kMostCosts) {
+    facts.largest = std::min(costs->bound(), std::numeric_limits<double>::max());
+    facts.whole = costs->is_whole() && keeps_whole(facts.largest, n + m);
+    const PointGraph graph{n,     m,      padded,
+                           costs, &table, space.take<double>(PointGraph::kRows * padded)};
+    return simplex(graph, facts, options, steps, space, interrupt, block);
+  }
+  DenseGraph graph{n, m, padded, padded, nullptr, &table};
+  block->status = load_costs(ground, costs, &graph, space, interrupt, &facts);
+  if (block->status != TransportStatus::optimal) return;
+  if (is_uniform(*block) && options.max_pivots == 0 &&
+      solve_assignment(graph, facts, space, interrupt, block))
+    return;
+  add_singles(&graph, facts.largest, space);
+  simplex(graph, facts, options, steps, space, interrupt, block);
+}
+
+}  // namespace imgsim
