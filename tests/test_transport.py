@@ -348,7 +348,6 @@ def test_whole_numbers_stay_exact_where_totals_differ():
     assert isf.transport(a, b, cost, mass="partial").gap == 0
 
 
-@pytest.mark.xfail(strict=True, reason="B13: the difference of totals that are already rounded")
 def test_the_mass_left_over_is_exact():
     a, b = np.array([0.1, 0.2, 0.3]), np.array([0.6])
     cost = np.zeros((3, 1))

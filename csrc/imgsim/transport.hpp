@@ -51,6 +51,7 @@ struct TransportProblem {
 struct TransportOptions {
   std::int64_t max_pivots = 0;  // 0: no limit
   bool plan = false;            // fill the arcs
+  bool in_order = true;         // sort them by source and target
   bool proof = false;           // fill the potentials and the lower bound: O(n m) more
   bool steps = false;           // measure the steps
   Cancel cancel;
@@ -73,7 +74,7 @@ struct TransportResult {
   double left_over = 0;  // mass of the larger total that is not moved
   std::int64_t pivots = 0;
   std::int64_t blocked_source = -1;  // infeasible: a source that only forbidden arcs can serve
-  // Positive flows, ordered by source and target.
+  // Positive flows.
   std::vector<TransportArc> arcs;
   // Potentials, u_i + v_j <= c_ij for all sources and targets, also those without mass, and a lower
   // bound of the cost by weak duality, rounded down.

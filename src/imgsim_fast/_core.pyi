@@ -103,9 +103,11 @@ def transport(
     plan: bool,
     steps: bool,
 ) -> tuple[int, float, dict[str, Any]]: ...
-def emd_plain(a: object, b: object, cost: object) -> float | None: ...
+def emd_plain(
+    a: object, b: object, cost: object, positions: object, metric: object, mass: object
+) -> float | None: ...
 def emd_signatures(
-    first: object, second: object, metric: object
+    first: object, second: object, metric: object, cost: object
 ) -> tuple[float, None, NDArray[Any]] | None: ...
 def transport_cdist(
     a: Signatures,

@@ -5,7 +5,7 @@ longer than the release, and calls one function of csrc/imgsim. All messages are
 """
 cimport cython
 cimport numpy as cnp
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -16,7 +16,9 @@ import numpy as np
 cnp.import_array()
 
 
+cdef int64_t MOST_EXACT = 2**53
 cdef double LARGEST = np.finfo(np.float64).max
+cdef double LARGEST_SINGLE = np.finfo(np.float32).max
 
 
 cdef extern from "Python.h":

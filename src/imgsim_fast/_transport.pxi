@@ -153,35 +153,175 @@ def transport(cnp.ndarray supply not None, cnp.ndarray demand not None, Ground g
     return <int>result.status, distance, more
 
 
-def emd_plain(object a, object b, object cost):
-    """Cost of plain float64 masses and costs, totals equal; None where the slow way must look."""
-    if not (is_plain_f64(a) and is_plain_f64(b) and is_plain_f64(cost)):
+ctypedef fused Number:
+    double
+    float
+    int64_t
+    int32_t
+    uint16_t
+    uint8_t
+
+
+cdef bint widen(const Number* values, size_t size, vector[double]& out) noexcept:
+    """False for what float64 does not hold."""
+    cdef size_t k
+    cdef bint exact = True
+    out.resize(size)
+    for k in range(size):
+        out[k] = <double>values[k]
+        if Number is int64_t:
+            exact = exact and -MOST_EXACT <= values[k] <= MOST_EXACT
+    return exact
+
+
+cdef bint masses_from(object masses, vector[double]& room, csrc.Span[const double]* out) noexcept:
+    """A vector of common numbers in C order, widened where it has to be; False for others."""
+    if type(masses) is not cnp.ndarray:
+        return False
+    cdef cnp.ndarray array = <cnp.ndarray>masses
+    if cnp.PyArray_NDIM(array) != 1 or not cnp.PyArray_ISCARRAY_RO(array):
+        return False
+    cdef int kind = cnp.PyArray_TYPE(array)
+    cdef void* data = cnp.PyArray_DATA(array)
+    cdef size_t size = <size_t>cnp.PyArray_SIZE(array)
+    cdef bint good
+    if kind == cnp.NPY_DOUBLE:
+        out.data = <const double*>data
+        out.size = size
+        return True
+    if size > 4194304:  # the slow way looks at the memory first
+        return False
+    if kind == cnp.NPY_INT64:
+        good = widen(<const int64_t*>data, size, room)
+    elif kind == cnp.NPY_UINT8:
+        good = widen(<const uint8_t*>data, size, room)
+    elif kind == cnp.NPY_FLOAT:
+        good = widen(<const float*>data, size, room)
+    elif kind == cnp.NPY_INT32:
+        good = widen(<const int32_t*>data, size, room)
+    elif kind == cnp.NPY_UINT16:
+        good = widen(<const uint16_t*>data, size, room)
+    else:
+        good = False
+    out.data = room.data()
+    out.size = size
+    return good
+
+
+cdef const double* points_from(cnp.ndarray points, vector[double]& room) noexcept:
+    """Float64 or int64 points of any strides in C order; NULL for others."""
+    cdef int kind = cnp.PyArray_TYPE(points)
+    cdef size_t n = <size_t>cnp.PyArray_DIM(points, 0), dims = <size_t>cnp.PyArray_DIM(points, 1)
+    cdef size_t i, k
+    cdef const char* at
+    if is_plain_f64(points):
+        return <const double*>cnp.PyArray_DATA(points)
+    if ((kind != cnp.NPY_DOUBLE and kind != cnp.NPY_INT64) or not cnp.PyArray_ISALIGNED(points)
+            or not cnp.PyArray_ISNOTSWAPPED(points) or n * dims > 4194304):
+        return NULL
+    room.resize(n * dims)
+    for i in range(n):
+        at = <const char*>cnp.PyArray_DATA(points) + <ptrdiff_t>i * cnp.PyArray_STRIDE(points, 0)
+        for k in range(dims):
+            if kind == cnp.NPY_DOUBLE:
+                room[i * dims + k] = (<const double*>at)[0]
+            else:
+                if not -MOST_EXACT <= (<const int64_t*>at)[0] <= MOST_EXACT:
+                    return NULL
+                room[i * dims + k] = <double>(<const int64_t*>at)[0]
+            at += cnp.PyArray_STRIDE(points, 1)
+    return room.data()
+
+
+cdef int ground_of(object cost, object positions, object metric, size_t n, size_t m,
+                   vector[double]& room, csrc.GroundDistance* ground) except -1:
+    """1 if these are plain float64 costs or plain shared points, 0 if the slow way must look."""
+    cdef cnp.ndarray array
+    cdef size_t k
+    if type(metric) is not str:
+        return 0
+    if cost is not None:
+        if positions is not None or metric != "euclidean" or not is_plain_f64(cost):
+            return 0
+        array = <cnp.ndarray>cost
+        if cnp.PyArray_NDIM(array) != 2:
+            return 0
+        ground.matrix = matrix_view(array)
+        return ground.matrix.rows == n and ground.matrix.cols == m
+    if n != m:
+        return 0
+    if positions is None and metric == "euclidean":  # bins one unit apart
+        for k in range(n):
+            room.push_back(<double>k)
+        ground.kind = csrc.Ground.euclidean
+        ground.dims = 1
+        ground.x = ground.y = room.data()
+        ground.same_points = True
+        return 1
+    if type(positions) is not cnp.ndarray:
+        return 0
+    array = <cnp.ndarray>positions
+    if cnp.PyArray_NDIM(array) != 2 or <size_t>cnp.PyArray_DIM(array, 0) != n:
+        return 0
+    if metric == "euclidean":
+        ground.kind = csrc.Ground.euclidean
+    elif metric == "cityblock":
+        ground.kind = csrc.Ground.manhattan
+    elif metric == "sqeuclidean":
+        ground.kind = csrc.Ground.squared
+    else:
+        return 0
+    ground.dims = <size_t>cnp.PyArray_DIM(array, 1)
+    ground.x = ground.y = points_from(array, room)
+    ground.same_points = True
+    return ground.dims > 0 and ground.x != NULL and are_finite(ground.x, n * ground.dims)
+
+
+def emd_plain(object a, object b, object cost, object positions, object metric, object mass):
+    """The distance for common arguments, or None where the slow way must look.
+
+    Whatever could be wrong with the arguments makes it None, so that all messages are elsewhere.
+    """
+    if type(mass) is not str:
         return None
-    if (cnp.PyArray_NDIM(<cnp.ndarray>a) != 1 or cnp.PyArray_NDIM(<cnp.ndarray>b) != 1
-            or cnp.PyArray_NDIM(<cnp.ndarray>cost) != 2):
-        return None
+    cdef vector[double] room_a, room_b, room_points
     cdef csrc.TransportProblem problem
     cdef csrc.TransportOptions options
     cdef csrc.TransportResult result
     cdef csrc.TransportSolver solver
-    problem.supply = span_of(<cnp.ndarray>a)
-    problem.demand = span_of(<cnp.ndarray>b)
-    problem.ground.matrix = matrix_view(<cnp.ndarray>cost)
-    if (problem.ground.matrix.rows != problem.supply.size
-            or problem.ground.matrix.cols != problem.demand.size):
+    if mass == "normalize":
+        problem.unequal = csrc.Unequal.normalize
+    elif mass != "error":
+        return None
+    if not (masses_from(a, room_a, &problem.supply) and masses_from(b, room_b, &problem.demand)):
+        return None
+    cdef size_t n = problem.supply.size, m = problem.demand.size
+    if not ground_of(cost, positions, metric, n, m, room_points, &problem.ground):
         return None
     if not (is_distribution(problem.supply) and is_distribution(problem.demand)):
         return None
     # Small problems keep the GIL: they take less time than releasing it may cost.
-    if problem.ground.matrix.rows * problem.ground.matrix.cols <= 1024:
+    if n * m <= 1024:
         solver.solve(problem, options, &result)
-    else:
+    elif n * m <= 4194304:
         options.cancel = on_signal()
         with nogil:
             solver.solve(problem, options, &result)
+    else:  # the slow way looks at the memory first
+        return None
     if result.status == csrc.TransportStatus.cancelled:
         raise_pending()
-    return result.cost if result.status == csrc.TransportStatus.optimal else None
+    if result.status != csrc.TransportStatus.optimal or not result.cost <= LARGEST:
+        return None
+    return result.cost
+
+
+cdef inline bint are_finite(const double* values, size_t size) noexcept nogil:
+    cdef double sum = 0
+    cdef size_t k
+    for k in range(size):
+        sum += values[k] * 0
+    return sum == 0
 
 
 # ---- signatures with their own points, as of cv2.EMD ----------------------------------------
@@ -205,17 +345,32 @@ cdef inline void split_signature(cnp.ndarray signature, double* masses, double* 
                 points[i * (cols - 1) + k - 1] = twice[i * cols + k]
 
 
-cdef inline bint are_finite(const double* values, size_t size) noexcept nogil:
-    cdef double sum = 0
-    cdef size_t k
-    for k in range(size):
-        sum += values[k] * 0
-    return sum == 0
+cdef bint costs_from(object cost, int kind, size_t n, size_t m, vector[double]& room,
+                     csrc.MatrixView[double]* out) noexcept:
+    """Plain costs of the same type as the signatures, widened where they are float32."""
+    if type(cost) is not cnp.ndarray:
+        return False
+    cdef cnp.ndarray array = <cnp.ndarray>cost
+    if (cnp.PyArray_TYPE(array) != kind or cnp.PyArray_NDIM(array) != 2
+            or not cnp.PyArray_ISCARRAY_RO(array)
+            or <size_t>cnp.PyArray_DIM(array, 0) != n or <size_t>cnp.PyArray_DIM(array, 1) != m):
+        return False
+    if kind == cnp.NPY_DOUBLE:
+        out.data = <const double*>cnp.PyArray_DATA(array)
+    else:
+        widen(<const float*>cnp.PyArray_DATA(array), n * m, room)
+        out.data = room.data()
+    out.rows = n
+    out.cols = out.stride = m
+    return True
 
 
-def emd_signatures(object first, object second, object metric):
-    """(distance, None, flow) of two plain signatures for cv2's metrics 1, 2, 3, or None."""
-    if type(metric) is not int or not 1 <= metric <= 3:
+def emd_signatures(object first, object second, object metric, object cost):
+    """(distance, None, flow) of two plain signatures for cv2's metrics 1, 2, 3 and -1, or None."""
+    if type(metric) is not int or not -1 <= metric <= 3 or metric == 0:
+        return None
+    cdef int number = metric
+    if (number == -1) != (cost is not None):
         return None
     if type(first) is not cnp.ndarray or type(second) is not cnp.ndarray:
         return None
@@ -229,7 +384,11 @@ def emd_signatures(object first, object second, object metric):
         return None
     cdef size_t n = <size_t>cnp.PyArray_DIM(s1, 0), m = <size_t>cnp.PyArray_DIM(s2, 0)
     cdef size_t cols = <size_t>cnp.PyArray_DIM(s1, 1)
-    if cols < 2 or cols != <size_t>cnp.PyArray_DIM(s2, 1) or n == 0 or m == 0:
+    if cols < (1 if number == -1 else 2) or cols != <size_t>cnp.PyArray_DIM(s2, 1):
+        return None
+    if n == 0 or m == 0:
+        return None
+    if n * m > 4194304:  # the slow way looks at the memory first
         return None
     cdef double on_stack[512]
     cdef vector[double] on_heap
@@ -249,16 +408,23 @@ def emd_signatures(object first, object second, object metric):
     problem.supply.size = n
     problem.demand.data = room + n
     problem.demand.size = m
-    problem.ground.kind = (csrc.Ground.manhattan if <int>metric == 1 else
-                           csrc.Ground.euclidean if <int>metric == 2 else csrc.Ground.chebyshev)
-    problem.ground.x = points1
-    problem.ground.y = points2
-    problem.ground.dims = cols - 1
+    cdef vector[double] room_costs
+    if number == -1:
+        if not costs_from(cost, kind, n, m, room_costs, &problem.ground.matrix):
+            return None
+    else:
+        problem.ground.kind = (csrc.Ground.manhattan if number == 1 else
+                               csrc.Ground.euclidean if number == 2 else csrc.Ground.chebyshev)
+        problem.ground.x = points1
+        problem.ground.y = points2
+        problem.ground.dims = cols - 1
+        if not are_finite(points1, (n + m) * (cols - 1)):
+            return None
     problem.unequal = csrc.Unequal.partial
     problem.divisor = csrc.Divisor.larger_total
     options.plan = True
-    if not (is_distribution(problem.supply) and is_distribution(problem.demand)
-            and are_finite(points1, (n + m) * (cols - 1))):
+    options.in_order = False
+    if not (is_distribution(problem.supply) and is_distribution(problem.demand)):
         return None
     if n * m <= 1024:
         solver.solve(problem, options, &result)
@@ -271,6 +437,8 @@ def emd_signatures(object first, object second, object metric):
     if result.status != csrc.TransportStatus.optimal:
         return None
     cdef double distance = result.cost
+    if kind == cnp.NPY_FLOAT and not distance <= LARGEST_SINGLE:
+        return None
     cdef cnp.npy_intp* shape = [<cnp.npy_intp>n, <cnp.npy_intp>m]
     cdef cnp.ndarray flow = cnp.PyArray_ZEROS(2, shape, kind, 0)
     cdef csrc.TransportArc arc

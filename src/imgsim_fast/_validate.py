@@ -81,8 +81,9 @@ def as_masses(name: str, value: ArrayLike) -> NDArray[np.float64]:
 def as_floats(name: str, array: Array) -> NDArray[np.float64]:
     """Float64 in C order; MemoryError before a copy that cannot fit."""
     flags = array.flags
-    if array.dtype != np.float64 or not (flags.c_contiguous and flags.aligned):
-        _memory.check(8 * array.size, f"a float64 copy of {name}, shape {array.shape},")
+    if array.dtype == np.float64 and flags.c_contiguous and flags.aligned:
+        return array if type(array) is np.ndarray else np.asarray(array)
+    _memory.check(8 * array.size, f"a float64 copy of {name}, shape {array.shape},")
     return np.require(array, np.float64, ["C", "A"])
 
 

@@ -191,6 +191,7 @@ cdef extern from "imgsim/transport.hpp" namespace "imgsim" nogil:
     cdef cppclass TransportOptions:
         int64_t max_pivots
         cbool plan
+        cbool in_order
         cbool proof
         cbool steps
         Cancel cancel

@@ -140,8 +140,8 @@ def emd(
     >>> isf.emd([4, 0, 0], [0, 0, 3], mass="partial")
     2.0
     """
-    if cost is not None and positions is None and threshold is None and mass == "error":
-        quick = _core.emd_plain(a, b, cost) if metric == "euclidean" else None
+    if threshold is None:
+        quick = _core.emd_plain(a, b, cost, positions, metric, mass)
         if quick is not None:
             return quick
     first, second = _ground.as_vector("a", a), _ground.as_vector("b", b)

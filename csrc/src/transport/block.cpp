@@ -20,6 +20,7 @@ constexpr std::size_t kWorthSingles = 2048;  // arcs from which single precision
 // Reduced costs below -2^-49 of the largest cost are improvements; above, rounding errors.
 constexpr double kTolerance = 0x1p-49;
 constexpr int kRefreshes = 3;
+constexpr std::int64_t kFewPivots = 8;
 // Potentials so many times the cost of a unit of mass are worth twice the precision.
 constexpr double kWorthRefining = 0x1p9;
 
@@ -198,9 +199,12 @@ class BlockSimplex {
     TransportStatus status = method_.run(tolerance, limit_);
     for (int k = 0; k < kRefreshes && status == TransportStatus::optimal; ++k) {
       const std::int64_t before = method_.pivots();
-      method_.refresh_potentials();
+      // A few pivots leave errors far below the tolerance.
+      const bool fresh = k == 0 && before <= kFewPivots;
+      if (!fresh) method_.refresh_potentials();
       const double finer = kTolerance * method_.largest_potential();
       const bool much_finer = finer < 0.25 * tolerance;
+      if (fresh && !much_finer) break;
       if (much_finer) tolerance = finer;
       status = method_.run(tolerance, limit_);
       if (method_.pivots() == before && !much_finer) break;

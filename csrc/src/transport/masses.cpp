@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 namespace imgsim {
 namespace {
@@ -151,7 +152,14 @@ MassVector copy_of(const MassVector& masses, Workspace& space) {
 }
 
 double WholeMasses::mass(double units) const {
-  return divisor != 1.0 ? units / divisor : std::ldexp(units, exponent);
+  if (divisor != 1.0) return units / divisor;
+  return factor_ != 0.0 ? units * factor_ : std::ldexp(units, exponent);
+}
+
+void WholeMasses::set_scale(int unit_exponent, double unit_divisor) {
+  exponent = unit_exponent;
+  divisor = unit_divisor;
+  factor_ = std::abs(exponent) < 900 ? std::ldexp(1.0, exponent) : 0.0;
 }
 
 bool to_whole(const TransportProblem& problem, Workspace& space, WholeMasses* masses) {
@@ -169,8 +177,7 @@ bool to_whole(const TransportProblem& problem, Workspace& space, WholeMasses* ma
   const PowerOfTwo unit(exponent);
   const bool whole_supply = convert(problem.supply, unit, &supply);
   bool whole = convert(problem.demand, unit, &demand) && whole_supply;
-  masses->exponent = -exponent;
-  masses->divisor = 1.0;
+  masses->set_scale(-exponent, 1.0);
   masses->excess = 0.0;
   const double difference = supply.total() - demand.total();
   switch (problem.unequal) {
@@ -193,7 +200,7 @@ bool to_whole(const TransportProblem& problem, Workspace& space, WholeMasses* ma
           balance(masses);
         }
       }
-      masses->divisor = supply.total();
+      masses->set_scale(masses->exponent, supply.total());
       break;
   }
   if (whole) supply.rests = demand.rests = nullptr;

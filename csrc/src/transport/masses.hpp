@@ -33,6 +33,11 @@ struct WholeMasses {
   double excess = 0.0;        // units of supply that nobody demands; negative: of demand
 
   double mass(double units) const;
+  // To be called when exponent or divisor change.
+  void set_scale(int unit_exponent, double unit_divisor);
+
+ private:
+  double factor_ = 1.0;  // 2^exponent, 0 where a double cannot hold that
 };
 
 // The larger total becomes about 2^60 units. Where totals have to agree, both units and rests do

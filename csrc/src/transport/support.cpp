@@ -158,7 +158,9 @@ Support reduce(const TransportProblem& problem, WholeMasses* masses, Workspace& 
 }
 
 void expand(const TransportProblem& problem, const Support& support, const WholeMasses& masses,
-            std::vector<PlaceArc>* between, Workspace& space, std::vector<TransportArc>* arcs) {
+            bool in_order, std::vector<PlaceArc>* between, Workspace& space,
+            std::vector<TransportArc>* arcs) {
+  arcs->reserve(between->size() + support.cancelled.size);
   for (std::size_t p = 0; p < support.cancelled.size; ++p) {
     const double units =
         static_cast<double>(support.cancelled.units[p]) + support.cancelled.rest(p);
@@ -211,6 +213,7 @@ void expand(const TransportProblem& problem, const Support& support, const Whole
       }
     }
   }
+  if (!in_order) return;
   std::sort(arcs->begin(), arcs->end(), [](const TransportArc& x, const TransportArc& y) {
     return x.source < y.source || (x.source == y.source && x.target < y.target);
   });

@@ -34,8 +34,9 @@ struct PlaceArc {
   double units;
 };
 
-// Splits flows between places into flows between the sources and targets there, ordered.
+// Splits flows between places into flows between the sources and targets there.
 void expand(const TransportProblem& problem, const Support& support, const WholeMasses& masses,
-            std::vector<PlaceArc>* between, Workspace& space, std::vector<TransportArc>* arcs);
+            bool in_order, std::vector<PlaceArc>* between, Workspace& space,
+            std::vector<TransportArc>* arcs);
 
 }  // namespace imgsim

@@ -9,6 +9,7 @@
 #include "transport/certificate.hpp"
 #include "transport/costs.hpp"
 #include "transport/exact_sum.hpp"
+#include "transport/line.hpp"
 #include "transport/masses.hpp"
 #include "transport/spanning_tree.hpp"
 #include "transport/support.hpp"
@@ -81,7 +82,7 @@ void keep_arcs(const Work& work, std::vector<PlaceArc>* between, Workspace& spac
     if (source != kDummy && target != kDummy)
       between->push_back({source, target, static_cast<double>(arc.units) + arc.rest});
   }
-  expand(work.problem, work.support, work.masses, between, space, arcs);
+  expand(work.problem, work.support, work.masses, work.options.in_order, between, space, arcs);
 }
 
 // Potentials of everything, and the bound that they prove. False when interrupted.
@@ -145,6 +146,13 @@ void TransportSolver::State::solve(const TransportProblem& problem, const Transp
     return;
   }
   result->left_over = work.masses.mass(std::fabs(work.masses.excess));
+  if (!options.plan && !options.proof && is_on_line(problem, work.masses)) {
+    int exponent;
+    const double cost = cost_on_line(problem, work.masses, space, &exponent);
+    result->cost = in_range(cost / work.masses.cost_divisor, cost_exponent(work.masses) + exponent,
+                            &result->status);
+    return;
+  }
   WholeMasses all = work.masses;  // the reduction overwrites masses
   if (options.proof) {
     all.supply = copy_of(work.masses.supply, space);

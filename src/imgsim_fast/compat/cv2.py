@@ -117,9 +117,9 @@ def EMD(  # noqa: N802
     (2.25, None, array([[0., 0.],
            [1., 1.]], dtype=float32))
     """
-    if cost is None and lowerBound is None and flow is None:
-        quick = _core.emd_signatures(signature1, signature2, distType)
-        if quick is not None and quick[0] < _INFINITY:
+    if lowerBound is None and flow is None:
+        quick = _core.emd_signatures(signature1, signature2, distType, cost)
+        if quick is not None:
             return quick
     metric = _as_metric(distType)
     rows1, rows2 = _as_rows("signature1", signature1), _as_rows("signature2", signature2)
