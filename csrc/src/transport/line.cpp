@@ -58,8 +58,7 @@ double cost_on_line(const TransportProblem& problem, const WholeMasses& masses, 
   for (std::size_t k = 0; k + 1 < size; ++k) {
     units += changes[k].units;
     rests.add(changes[k].rest);
-    const double gap =
-        std::ldexp(changes[k + 1].place, -*exponent) - std::ldexp(changes[k].place, -*exponent);
+    const double gap = changes[k + 1].place * factor - changes[k].place * factor;
     if (gap == 0.0) continue;
     const auto rounded = static_cast<double>(units);
     const double rest =
