@@ -22,11 +22,19 @@ SHOWN = (
     "imgsim_fast.histogram.histogram",
     "imgsim_fast.wasserstein.wasserstein_1d",
     "imgsim_fast.wasserstein.cdf_vectors",
+    "imgsim_fast.transport.emd",
+    "imgsim_fast.transport.transport",
+    "imgsim_fast.pairwise.cdist",
     "imgsim_fast.knn.knn",
     "imgsim_fast.compat.scipy.wasserstein_distance",
     "imgsim_fast.compat.cv2.EMD",
+    "imgsim_fast.compat.pot.emd",
+    "imgsim_fast.compat.pot.emd2",
     "imgsim_fast.compat.pot.wasserstein_1d",
     "imgsim_fast.compat.pot.emd2_1d",
+    "imgsim_fast.compat.pyemd.emd",
+    "imgsim_fast.compat.pyemd.emd_with_flow",
+    "imgsim_fast.compat.pyemd.emd_samples",
 )
 
 

@@ -226,7 +226,7 @@ def test_metrics_against_matrices(isa, metric, dims):
             (rng.normal(size=(n, dims)), rng.normal(size=(m, dims))),
             (rng.integers(-9, 9, (n, dims)), rng.integers(-9, 9, (m, dims))),
         ):
-            for threshold in (None, 1.25, 3, 1e-3, 1e300, inf):
+            for threshold in (None, 1.25, 3, 1e300):
                 cost = np.array(reference.ground_distances(x, y, metric, threshold))
                 want = isf.transport(a, b, cost)
                 plan = isf.transport(a, b, positions=(x, y), metric=metric, threshold=threshold)
@@ -235,7 +235,7 @@ def test_metrics_against_matrices(isa, metric, dims):
                 options = {"metric": metric, "threshold": threshold}
                 assert isf.emd(a, b, positions=(x, y), **options) == plan.distance
                 exact_costs = x.dtype.kind == "i" and (metric != "euclidean" or dims == 1)
-                if exact_costs and threshold in (None, 3, inf):
+                if exact_costs and threshold in (None, 3):
                     assert plan.distance == want.distance
                     assert plan.gap == 0
         cost = np.abs(rng.normal(size=(n, m)))
@@ -303,7 +303,7 @@ def test_mass_at_one_place_does_not_stay_where_the_distance_is_no_metric():
 @pytest.mark.parametrize("mass", ["normalize", "partial", "opencv", 0, 0.75, 3, 1e6])
 @pytest.mark.parametrize(("n", "m"), SMALL)
 def test_unequal_totals_by_definition(isa, n, m, mass):
-    for seed in range(4):
+    for seed in range(2):
         a, b = whole_masses(n, m, seed)[0], whole_masses(m, n, seed + 50)[0]
         for kind in ("whole", "tied", "float", "float, both signs"):
             cost = costs_of(kind, n, m, seed)

@@ -297,7 +297,7 @@ MUTATE = """
 import faulthandler, threading, time
 import numpy as np, imgsim_fast as isf
 
-faulthandler.dump_traceback_later(15, exit=True)
+faulthandler.dump_traceback_later(5, exit=True)
 rng = np.random.default_rng(0)
 n = {n}
 a, cost, x = rng.random(n), rng.random((n, n)), rng.random((n, 2))
@@ -356,7 +356,7 @@ def test_arrays_that_change_during_a_call(name):
     """Any value or typed error, but no crash and no endless loop."""
     n, uniform, what, values, call = MUTATIONS[name]
     done = run(
-        MUTATE.format(n=n, uniform=uniform, what=what, values=values, call=call, seconds=1.0)
+        MUTATE.format(n=n, uniform=uniform, what=what, values=values, call=call, seconds=0.7)
     )
     assert done.returncode == 0, done.stderr[:600]
     assert done.stdout == "2.0\n"

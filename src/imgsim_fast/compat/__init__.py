@@ -1,7 +1,8 @@
 """Drop-in calls: the names, argument order and conventions of other packages.
 
-``compat.scipy`` and ``compat.pot`` answer like the originals, including what surprises newcomers
-there; each docstring says what that is. Change the import, keep the rest.
+``compat.cv2``, ``compat.pot``, ``compat.pyemd`` and ``compat.scipy`` answer like the originals,
+including what surprises newcomers there; each docstring says what that is. Change the import, keep
+the rest.
 """
 
 from __future__ import annotations
