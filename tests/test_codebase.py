@@ -252,7 +252,9 @@ def test_one_version_everywhere():
 SOURCES = [
     path
     for folder in ("csrc", "src", "tests", "benchmarks")
-    for path in files(folder, ".py", ".pyx", ".pyi", ".pxd", ".hpp", ".cpp", ".txt", ".j2", ".css")
+    for path in files(
+        folder, ".py", ".pyx", ".pxi", ".pyi", ".pxd", ".hpp", ".cpp", ".txt", ".j2", ".css"
+    )
 ]
 
 

@@ -367,7 +367,7 @@ BAD_SIGNATURES = {
     "empty": (InvalidInputError, r"A\[1\]\[:, 0\] has no bins", [GOOD, GOOD[:0]]),
     "dims": (InvalidInputError, r"A\[1\] .*3 dim.*2", [GOOD, np.ones((2, 4))]),
     "three": (InvalidInputError, r"A\[1\] .*3 items", [([1], [[2]]), ([1], [[2]], 3)]),
-    "lengths": (InvalidInputError, r"A\[1\]\[1\] .*\(2, dims\)", [([1], [2]), ([1, 1], [[2]])]),
+    "lengths": (InvalidInputError, r"A\[1\]\[1\] .*\(2, dims\)", [([1], [[2]]), ([1, 1], [[2]])]),
     "NaN": (InvalidInputError, r"A\[0\]\[:, 1:\]\[1, 0\] is nan", [[[1, 2, 3], [1, np.nan, 0]]]),
     "inf": (InvalidInputError, r"A\[0\]\[1\]\[0, 1\] is inf", [([1], [[0, inf]])]),
     "text": (InvalidTypeError, r"A\[1\] .*<U", [GOOD, np.array([["1", "2", "3"]])]),

@@ -18,7 +18,7 @@ struct GroundDistance {
   const double* x = nullptr;  // sources, finite
   const double* y = nullptr;  // targets, finite
   std::size_t dims = 0;
-  // Distances above are cut to it (> 0); a cut metric is a metric.
+  // Finite distances above are cut to it (> 0); a cut metric is a metric.
   double threshold = std::numeric_limits<double>::infinity();
   // Source k and target k are the same point, for all k (n = m).
   bool same_points = false;

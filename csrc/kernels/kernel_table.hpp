@@ -26,6 +26,7 @@ using DistanceRow = void (*)(const double* x, const double* y, std::size_t y_str
 struct PathSearch {
   const double* costs;
   std::size_t stride, m;
+  std::size_t columns;         // of which the others are padding
   double* open_v;              // potentials; -infinity where a column has been closed
   double* distances;           // infinity at first, and where a column has been closed
   std::int64_t* from;          // the row before each column
@@ -117,7 +118,8 @@ struct KernelTable {
   void (*lower)(const double* costs, double shift, std::int64_t row, std::size_t m, double* least,
                 std::int64_t* from);
 
-  // Dijkstra's algorithm from row `start`: returns the free column that it reaches first.
+  // Dijkstra's algorithm from row `start`: returns the free column that it reaches first; SIZE_MAX
+  // if there is none, as may be when another thread changes the costs.
   std::size_t (*nearest_free)(const PathSearch* search, std::size_t start, std::size_t* closed_n,
                               double* distance);
 

@@ -215,6 +215,7 @@ void lower(const double* costs, double shift, std::int64_t row, std::size_t m, d
 // a loop over columns, whose end would not be predictable.
 inline std::size_t column_within(Doubles least, Bits columns) {
   const unsigned lanes = lanes_that_hold(least == broadcast(least_within(least)));
+  if (lanes == 0) return SIZE_MAX;
   std::int64_t column[kDoubles];
   IMGSIM_MEMCPY(column, &columns, sizeof columns);
   std::int64_t at = column[__builtin_ctz(lanes)];
@@ -380,6 +381,7 @@ std::size_t nearest_free(const PathSearch* search, std::size_t start, std::size_
     const double* costs = s.costs + i * s.stride;
     const std::size_t j =
         relax(costs, s.open_v, shift, static_cast<std::int64_t>(i), s.m, s.distances, s.from);
+    if (j >= s.columns || closed == s.columns || !(s.distances[j] < kInfinity)) return SIZE_MAX;
     const std::int32_t owner = s.row_of[j];
     const double here = s.distances[j];
     if (owner == kFreeColumn) {

@@ -71,6 +71,7 @@ class Ground:
     x: Floats | None
     y: Floats | None
     is_metric: bool
+    is_on_line: bool
     def __init__(
         self,
         kind: int,

@@ -39,7 +39,7 @@ def as_rule(mass: str | float) -> Rule:
             )
         return Rule(_core.RULES.index(mass), 0.0)
     try:
-        if isinstance(mass, (bool, np.bool_)):
+        if isinstance(mass, (bool, np.bool_, bytes)):
             raise TypeError
         penalty = float(mass)
     except (TypeError, ValueError, OverflowError) as error:
@@ -63,7 +63,7 @@ def as_threshold(threshold: float | None) -> float:
     if threshold is None:
         return math.inf
     try:
-        if isinstance(threshold, (bool, np.bool_)):
+        if isinstance(threshold, (bool, np.bool_, str, bytes)):
             raise TypeError
         value = float(threshold)
     except (TypeError, ValueError, OverflowError) as error:
@@ -114,11 +114,20 @@ def as_ground(
     if cost is not None:
         if positions is not None:
             raise InvalidInputError("cost and positions exclude each other: give one of them")
+        if metric != "euclidean":
+            raise InvalidInputError(f"{name} is for positions, got {metric!r} beside cost")
         return _core.Ground(0, as_cost(cost, shape), None, None, 0, cut, False)
     if isinstance(positions, tuple):
         if len(positions) != 2:
             raise InvalidInputError(
-                f"positions as a tuple must be (sources, targets), got {len(positions)} items"
+                f"positions as a tuple must be (sources, targets), got {len(positions)} items; "
+                "one point per row: np.column_stack(positions)"
+            )
+        if shape[0] == shape[1] and np.ndim(positions[0]) == np.ndim(positions[1]) == 1:
+            raise InvalidInputError(
+                "positions as a tuple of two vectors could be (sources, targets) or (first, second "
+                "coordinates): pass np.column_stack(positions) for shared points, or two arrays of "
+                f"shape ({shape[0]}, 1) for sources and targets on a line"
             )
         x = as_points("positions[0]", positions[0], shape[0])
         y = as_points("positions[1]", positions[1], shape[1])
@@ -142,7 +151,10 @@ def as_vector(name: str, masses: ArrayLike) -> Floats:
     """Return a checked float64 vector of masses."""
     array = _validate.as_masses(name, masses)
     if array.ndim != 1:
-        raise InvalidInputError(f"{name} must be a vector of masses, got shape {array.shape}")
+        raise InvalidInputError(
+            f"{name} must be a vector of masses, got shape {array.shape}; for mass on a grid: "
+            f"{name}.ravel(), positions=np.indices(shape).reshape({array.ndim}, -1).T"
+        )
     if not _core.is_mass(array):
         _validate.explain_bad_mass(name, array, 0)
     return array
@@ -174,8 +186,13 @@ def fail(
         explain_bad_cost(ground.matrix)
     if word == "out of range":
         raise OutOfRangeError(
-            f"the distance of {first} and {second} is beyond the range of float64: scale the "
-            "costs or the masses"
+            f"the distance of {first} and {second} is beyond the range of float64, or the costs "
+            "are of too different size: scale them or the masses"
+        )
+    if word == "stopped":
+        raise OutOfRangeError(
+            f"no end with {first} and {second}: the costs are of too different size, or arrays "
+            "were changed during the call"
         )
     raise InvalidInputError(
         f"{first} and {second} are too large: {masses[0].size} and {masses[1].size} points"
@@ -185,6 +202,8 @@ def fail(
 def explain_bad_cost(matrix: NDArray[Any]) -> NoReturn:
     """Raise the error for a matrix with a NaN or -infinity, which the core has refused."""
     bad = np.argwhere(~(matrix > -np.inf))
+    if not bad.size:
+        raise InvalidInputError("cost has changed during the call: a value was NaN or -inf")
     row, column = (int(i) for i in bad[0])
     value = "NaN" if np.isnan(matrix[row, column]) else "-inf"
     raise InvalidInputError(

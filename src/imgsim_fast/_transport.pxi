@@ -39,11 +39,18 @@ cdef class Ground:
         """Whether mass at the same place stays: targets are sources, under a metric."""
         return bool(self.ground.common_mass_stays())
 
+    @property
+    def is_on_line(self):
+        """Whether distances are differences: no simplex is needed for equal totals."""
+        return (self.matrix is None and self.ground.dims == 1 and self.ground.threshold == np.inf
+                and self.ground.kind != csrc.Ground.squared)
+
     def cut_matrix(self):
         """The matrix with the threshold applied."""
         if self.ground.threshold == np.inf:
             return self.matrix
-        return np.minimum(self.matrix, self.ground.threshold)
+        return np.where(self.matrix == np.inf, np.inf,
+                        np.minimum(self.matrix, self.ground.threshold))
 
     def as_matrix(self):
         """The distances of all sources and targets, (n, m)."""
@@ -162,7 +169,7 @@ ctypedef fused Number:
     uint8_t
 
 
-cdef bint widen(const Number* values, size_t size, vector[double]& out) noexcept:
+cdef int widen(const Number* values, size_t size, vector[double]& out) except -1:
     """False for what float64 does not hold."""
     cdef size_t k
     cdef bint exact = True
@@ -174,7 +181,8 @@ cdef bint widen(const Number* values, size_t size, vector[double]& out) noexcept
     return exact
 
 
-cdef bint masses_from(object masses, vector[double]& room, csrc.Span[const double]* out) noexcept:
+cdef int masses_from(object masses, vector[double]& room,
+                     csrc.Span[const double]* out) except -1:
     """A vector of common numbers in C order, widened where it has to be; False for others."""
     if type(masses) is not cnp.ndarray:
         return False
@@ -208,7 +216,7 @@ cdef bint masses_from(object masses, vector[double]& room, csrc.Span[const doubl
     return good
 
 
-cdef const double* points_from(cnp.ndarray points, vector[double]& room) noexcept:
+cdef const double* points_from(cnp.ndarray points, vector[double]& room) except? NULL:
     """Float64 or int64 points of any strides in C order; NULL for others."""
     cdef int kind = cnp.PyArray_TYPE(points)
     cdef size_t n = <size_t>cnp.PyArray_DIM(points, 0), dims = <size_t>cnp.PyArray_DIM(points, 1)
@@ -345,8 +353,8 @@ cdef inline void split_signature(cnp.ndarray signature, double* masses, double* 
                 points[i * (cols - 1) + k - 1] = twice[i * cols + k]
 
 
-cdef bint costs_from(object cost, int kind, size_t n, size_t m, vector[double]& room,
-                     csrc.MatrixView[double]* out) noexcept:
+cdef int costs_from(object cost, int kind, size_t n, size_t m, vector[double]& room,
+                    csrc.MatrixView[double]* out) except -1:
     """Plain costs of the same type as the signatures, widened where they are float32."""
     if type(cost) is not cnp.ndarray:
         return False

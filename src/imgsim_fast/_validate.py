@@ -117,6 +117,8 @@ def explain_bad_mass(name: str, masses: Array, row: int) -> NoReturn:
         text = "NaN" if np.isnan(value) else repr(float(value))
         raise InvalidInputError(f"{name}{where} is {text}: masses must be finite and not negative")
     where = _index(leading)
+    if values.any():
+        raise InvalidInputError(f"{name}{where} has changed during the call: it was no mass")
     raise InvalidInputError(f"{name}{where} has no mass: all its bins are 0")
 
 

@@ -12,6 +12,7 @@ from imgsim_fast.pairwise import (
     Places,
     Rows,
     check_metric,
+    is_pair,
     is_signatures,
     prepare,
     refuse_emd_options,
@@ -55,8 +56,8 @@ def knn(
     Parameters
     ----------
     queries : array_like, shape (bins,) or (q, bins)
-        Masses, as in :func:`wasserstein_1d`; with "emd" also a list of signatures, as in
-        :func:`cdist`.
+        Masses, as in :func:`wasserstein_1d`; with "emd" also a signature or a list of signatures,
+        as in :func:`cdist`.
     database : array_like, shape (n, bins)
         Masses; float64 and uint32 in C order are read in place. Or a list of signatures.
     k : int
@@ -133,7 +134,10 @@ def _by_emd(
 ) -> Neighbors:
     refuse_wasserstein_options(p, circular)
     number = _validate.as_count("k", k)
-    single = not is_signatures(queries) and np.ndim(queries) == 1
+    if is_signatures(database):
+        single = is_pair(queries) or (isinstance(queries, np.ndarray) and queries.ndim == 2)
+    else:
+        single = not is_signatures(queries) and np.ndim(queries) == 1
     many = [queries] if single else queries
     pair = prepare(
         many, database, ("queries", "database"), cost, positions, ground, threshold, mass

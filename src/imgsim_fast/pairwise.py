@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 Rows = Any  # array_like, or a list of signatures
 Places = Any  # array_like, or a tuple of two
 METRICS = ("wasserstein", "emd")
+_SIGNATURE = "an array with rows (mass, coordinates ...) or a tuple (masses, points)"
 
 
 def cdist(
@@ -82,6 +83,7 @@ def cdist(
         refuse_wasserstein_options(p, circular)
         pair = prepare(A, B, ("A", "B"), cost, positions, ground, threshold, mass)
         result = _validate.as_out(out, (len(pair.first), len(pair.second)))
+        _refuse_overlap(result, pair)
         pair.raise_if_failed(
             _core.transport_cdist(
                 pair.first, pair.second, pair.ground, *pair.rule, _threads.resolve(threads), result
@@ -152,7 +154,10 @@ def pdist(
 def check_metric(metric: object) -> str:
     """Return the metric if it is one that batches know."""
     if not isinstance(metric, str) or metric not in METRICS:
-        raise InvalidInputError(f"metric must be 'wasserstein' or 'emd', got {metric!r}")
+        raise InvalidInputError(
+            f"metric must be 'wasserstein' or 'emd', got {metric!r} (ground= names the distance "
+            "between positions)"
+        )
     return metric
 
 
@@ -172,6 +177,16 @@ def refuse_wasserstein_options(p: object, circular: object) -> None:
         raise InvalidInputError(f"p is for metric='wasserstein' only, got {p!r}")
     if circular is not False:
         raise InvalidInputError(f"circular is for metric='wasserstein' only, got {circular!r}")
+
+
+def _refuse_overlap(out: Floats, pair: EmdPairs) -> None:
+    """Raise if writing results would change arguments that are still to be read."""
+    inputs = [pair.ground.matrix, pair.ground.x, pair.ground.y]
+    for items in (pair.first, pair.second):
+        for part in items.kept:
+            inputs += part if isinstance(part, list) else [part]
+    if any(array is not None and np.may_share_memory(out, array) for array in inputs):
+        raise InvalidInputError("out shares memory with another argument")
 
 
 # ---- metric="emd" ----------------------------------------------------------------------------
@@ -211,8 +226,7 @@ def prepare(
     if is_signatures(A) or is_signatures(B):
         if cost is not None or positions is not None:
             raise InvalidInputError(
-                f"{names[0]} and {names[1]} bring their own supports: cost and positions are for "
-                "rows of masses"
+                "signatures bring their own supports: cost and positions are for rows of masses"
             )
         number = _ground.as_metric_number("ground", ground)
         cut = _ground.as_threshold(threshold)
@@ -256,9 +270,20 @@ def is_signatures(items: object) -> bool:
     if not isinstance(items, (list, tuple)) or not items:
         return False
     first = items[0]
-    if isinstance(first, tuple) and len(first) == 2 and np.ndim(first[0]) == 1:
-        return True
-    return not isinstance(first, tuple) and np.ndim(first) == 2
+    return is_pair(first) or (not isinstance(first, tuple) and _ndim(first) >= 2)
+
+
+def is_pair(item: object) -> bool:
+    """Tell a tuple (masses, points)."""
+    return isinstance(item, tuple) and len(item) == 2 and _ndim(item[0]) == 1
+
+
+def _ndim(item: object) -> int:
+    """Return the number of dimensions; 2 for lists of lists of different lengths."""
+    try:
+        return np.ndim(item)  # type: ignore[arg-type]
+    except ValueError:
+        return 2
 
 
 def _as_rows(name: str, rows: Floats) -> _core.Signatures:
@@ -277,14 +302,26 @@ def _as_signatures(name: str, items: Any, dims: int | None) -> tuple[_core.Signa
         where = f"{name}[{k}]"
         if isinstance(item, tuple):
             if len(item) != 2:
-                raise InvalidInputError(f"{where} must be (masses, points), got {len(item)} items")
+                raise InvalidInputError(
+                    f"{where} is no signature ({_SIGNATURE}), got {len(item)} items"
+                )
             masses = _ground.as_vector(f"{where}[0]", item[0])
+            if _ndim(item[1]) != 2:
+                raise InvalidInputError(
+                    f"{where}[1] must have shape ({masses.size}, dims), one point per row, got "
+                    f"{np.shape(item[1])}"
+                )
             points = _ground.as_points(f"{where}[1]", item[1], masses.size)
         else:
-            array = _validate.as_real(where, item)
+            try:
+                array = _validate.as_real(where, item)
+            except InvalidTypeError as error:
+                raise InvalidTypeError(
+                    f"{where} is no signature ({_SIGNATURE}): {error}"
+                ) from error
             if array.ndim != 2 or array.shape[1] < 2:
                 raise InvalidInputError(
-                    f"{where} must have rows (mass, coordinates ...), got shape {array.shape}"
+                    f"{where} is no signature ({_SIGNATURE}), got shape {array.shape}"
                 )
             masses = _ground.as_vector(f"{where}[:, 0]", np.ascontiguousarray(array[:, 0]))
             points = _ground.as_points(f"{where}[:, 1:]", array[:, 1:], masses.size)

@@ -32,12 +32,15 @@ class Assigner {
     for (std::size_t j = 0; j < n_; ++j) set_owner_u(j);
     for (std::size_t k = 0; k < free_n_; ++k) {
       if (interrupt_.due()) return false;
-      augment(free_[k]);
+      if (!augment(free_[k])) {
+        complete_ = false;
+        return true;
+      }
     }
     return true;
   }
 
-  Assignment result() const { return {column_of_, v_}; }
+  Assignment result() const { return {column_of_, v_, complete_}; }
 
  private:
   const double* row(std::size_t i) const { return graph_.costs + i * graph_.stride; }
@@ -83,15 +86,17 @@ class Assigner {
   }
 
   // Dijkstra's algorithm from a free row over reduced costs to the nearest free column.
-  void augment(std::int32_t start) {
+  bool augment(std::int32_t start) {
     std::copy_n(v_, graph_.padded, open_v_);
     std::fill_n(distance_, graph_.padded, kInfinity);
-    const PathSearch search{graph_.costs, graph_.stride, graph_.padded, open_v_,          distance_,
-                            from_,        row_of_,       owner_u_,      closed_distance_, closed_};
+    const PathSearch search{graph_.costs, graph_.stride,    graph_.padded, n_,
+                            open_v_,      distance_,        from_,         row_of_,
+                            owner_u_,     closed_distance_, closed_};
     std::size_t closed;
     double reached;
     const std::size_t end =
         graph_.table->nearest_free(&search, static_cast<std::size_t>(start), &closed, &reached);
+    if (end >= n_) return false;
     for (std::size_t k = 0; k < closed; ++k) v_[closed_[k]] += closed_distance_[k] - reached;
     for (std::size_t j = end;;) {
       const auto to = static_cast<std::size_t>(from_[j]);
@@ -102,6 +107,7 @@ class Assigner {
     }
     set_owner_u(end);
     for (std::size_t k = 0; k < closed; ++k) set_owner_u(static_cast<std::size_t>(closed_[k]));
+    return true;
   }
 
   void match(std::size_t i, std::size_t j) {
@@ -117,6 +123,7 @@ class Assigner {
   std::int64_t* from_;
   std::int32_t *column_of_, *row_of_, *free_, *closed_, *taken_ = nullptr;
   std::size_t free_n_ = 0;
+  bool complete_ = true;
 };
 
 }  // namespace

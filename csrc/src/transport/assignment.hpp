@@ -13,6 +13,7 @@ namespace imgsim {
 struct Assignment {
   const std::int32_t* column_of;  // of each row
   const double* v;                // potentials of the columns
+  bool complete;                  // false: a search found no way (the costs have changed meanwhile)
 };
 
 // False when interrupted. O(n^3), mostly far less.

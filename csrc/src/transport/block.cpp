@@ -41,16 +41,18 @@ bool keeps_whole(double largest, std::size_t nodes) {
 
 // ---- the dense costs -------------------------------------------------------------------------
 
-// The matrix where it is, or a padded copy. The status says if there is NaN or -infinity.
+// The matrix where it is, or a padded copy. The status says if there is NaN or -infinity. Costs
+// above the ceiling count as infinite.
 TransportStatus load_costs(const GroundDistance& ground, Costs* costs, DenseGraph* graph,
-                           Workspace& space, Interrupt& interrupt, CostFacts* facts) {
+                           double ceiling, Workspace& space, Interrupt& interrupt,
+                           CostFacts* facts) {
   const std::size_t n = graph->n, m = graph->m, padded = graph->padded;
   const KernelTable& table = *graph->table;
   const auto learn = [&](const CostScan& scan) {
     facts->largest = scan.largest;
     facts->whole = scan.whole && costs->exponent() == 0 && keeps_whole(scan.largest, n + m);
   };
-  if (costs->is_in_place(padded)) {
+  if (costs->is_in_place(padded) && ceiling == kInfinity) {
     const CostScan scan = table.scan(ground.matrix.data, ground.matrix.stride, n, m);
     if (scan.bad) return TransportStatus::bad_cost;
     if (!scan.forbidden && excess_exponent(scan.largest) == 0) {
@@ -74,6 +76,11 @@ TransportStatus load_costs(const GroundDistance& ground, Costs* costs, DenseGrap
   if (ground.kind == Ground::matrix && excess_exponent(scan.largest) != 0) {
     costs->scale_by(excess_exponent(scan.largest));
     if (!fill()) return TransportStatus::cancelled;
+    scan = table.scan(copy, padded, n, m);
+  }
+  if (ceiling < kInfinity) {
+    std::replace_if(
+        copy, copy + n * padded, [ceiling](double cost) { return cost > ceiling; }, kInfinity);
     scan = table.scan(copy, padded, n, m);
   }
   learn(scan);
@@ -159,6 +166,7 @@ class BlockSimplex {
         facts_(facts),
         limit_(options.max_pivots > 0 ? options.max_pivots : -1),
         space_(space),
+        interrupt_(interrupt),
         block_(block),
         net_(*block, space),
         method_(graph, facts.largest, space, interrupt, clock) {}
@@ -182,7 +190,12 @@ class BlockSimplex {
       block_->status = method_.refine(0x1p-52 * mean_cost(), limit_, block_->u, block_->v);
       if (block_->status == TransportStatus::cancelled) return;
       keep_plan(supply, demand);
-    } else {
+    }
+    if (block_->status == TransportStatus::optimal && most_negative_ != kNone) {
+      repair(supply, demand);
+      if (block_->status == TransportStatus::cancelled) return;
+    }
+    if (!block_->twofold) {
       for (std::size_t j = 0; j < m; ++j) block_->v[j] = {method_.v()[j], 0.0};
       for (std::size_t i = 0; i < n; ++i) block_->u[i] = {method_.row_potential(i), 0.0};
     }
@@ -207,7 +220,7 @@ class BlockSimplex {
       if (fresh && !much_finer) break;
       if (much_finer) tolerance = finer;
       status = method_.run(tolerance, limit_);
-      if (method_.pivots() == before && !much_finer) break;
+      if (method_.is_noisy() || (method_.pivots() == before && !much_finer)) break;
     }
     return status;
   }
@@ -220,6 +233,8 @@ class BlockSimplex {
     block_->arcs_n = 0;
     block_->blocked = false;
     const auto& tree = method_.tree();
+    double lowest = -net_.noise;
+    most_negative_ = kNone;
     for (std::size_t x = 0; x < tree.nodes(); ++x) {
       if (tree.parent(x) == kNoNode) continue;
       const auto parent = static_cast<std::size_t>(tree.parent(x));
@@ -227,6 +242,10 @@ class BlockSimplex {
       const std::int64_t units = sign * net_.units[x];
       const double rest = net_.rests != nullptr ? static_cast<double>(sign) * net_.rests[x] : 0.0;
       const double flow = static_cast<double>(units) + rest;
+      if (flow < lowest) {
+        lowest = flow;
+        most_negative_ = x;
+      }
       if (!(flow > net_.noise)) continue;
       const std::size_t i = x < m ? parent - m : x - m, j = x < m ? x : parent;
       const double cost = graph_.cost(i, j);
@@ -238,6 +257,21 @@ class BlockSimplex {
         block_->blocked_column = j;
       }
     }
+  }
+
+  // Masses far below a unit may flow backwards in the basis of the perturbed ones: the dual simplex
+  // puts that right and keeps the potentials optimal.
+  void repair(const std::int64_t* supply, const std::int64_t* demand) {
+    block_->twofold = true;
+    for (std::size_t k = 0; k < 4 * (graph_.n + graph_.m) && most_negative_ != kNone; ++k) {
+      if (interrupt_.due(1 + graph_.n * graph_.row_weight() + graph_.n * graph_.m / 256)) {
+        block_->status = TransportStatus::cancelled;
+        return;
+      }
+      if (!method_.dual_pivot(most_negative_, block_->u, block_->v)) break;
+      keep_plan(supply, demand);
+    }
+    if (most_negative_ != kNone) block_->status = TransportStatus::stopped;
   }
 
   // What a unit of mass costs in the plan.
@@ -252,16 +286,22 @@ class BlockSimplex {
   }
 
   bool is_worth_refining() const {
-    return !facts_.whole && method_.largest_potential() > kWorthRefining * mean_cost();
+    const double mean = mean_cost();
+    if (method_.is_noisy()) return true;
+    return !facts_.whole && mean > 0.0 && method_.largest_potential() > kWorthRefining * mean;
   }
+
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
   const Graph& graph_;
   const CostFacts& facts_;
   std::int64_t limit_;
   Workspace& space_;
+  Interrupt& interrupt_;
   Block* block_;
   NetSupply net_;
   NetworkSimplex<Graph, Words, Clock> method_;
+  std::size_t most_negative_ = kNone;  // the node whose flow to its parent is most negative
 };
 
 template <class Clock>
@@ -319,6 +359,7 @@ bool solve_assignment(const DenseGraph& graph, const CostFacts& facts, Workspace
     block->status = TransportStatus::cancelled;
     return true;
   }
+  if (!found.complete) return false;
   double largest = 0.0, sum = 0.0;
   for (std::size_t i = 0; i < graph.n; ++i) {
     const auto j = static_cast<std::size_t>(found.column_of[i]);
@@ -339,6 +380,40 @@ bool solve_assignment(const DenseGraph& graph, const CostFacts& facts, Workspace
   return true;
 }
 
+// ---- costs of very different size ------------------------------------------------------------
+
+constexpr double kTooWide = 0x1p60;   // potentials by the cost of a unit of mass
+constexpr double kMuchMore = 0x1p20;  // a cost that no plan wants, by the largest that one has
+
+bool is_too_wide(const Block& block) {
+  double cost = 0.0, mass = 0.0, largest = 0.0;
+  for (std::size_t k = 0; k < block.arcs_n; ++k) {
+    const double flow = static_cast<double>(block.arcs[k].units) + block.arcs[k].rest;
+    cost += flow * std::fabs(block.arcs[k].cost);
+    mass += flow;
+  }
+  for (std::size_t i = 0; i < block.n; ++i) largest = std::max(largest, std::fabs(block.u[i].high));
+  for (std::size_t j = 0; j < block.m; ++j) largest = std::max(largest, std::fabs(block.v[j].high));
+  return cost > 0.0 && largest * mass > kTooWide * cost;
+}
+
+double largest_used(const Block& block) {
+  double largest = 0.0;
+  for (std::size_t k = 0; k < block.arcs_n; ++k)
+    largest = std::max(largest, std::fabs(block.arcs[k].cost));
+  return largest;
+}
+
+// No cost above the ceiling is an improvement.
+bool keeps_out(const DenseGraph& graph, double ceiling, const Block& block) {
+  for (std::size_t i = 0; i < graph.n; ++i)
+    for (std::size_t j = 0; j < graph.m; ++j) {
+      const double cost = graph.cost(i, j);
+      if (cost > ceiling && subtract(cost, block.u[i], block.v[j]).value() < 0) return false;
+    }
+  return true;
+}
+
 }  // namespace
 
 void solve_block(const GroundDistance& ground, const TransportOptions& options, Costs* costs,
@@ -354,13 +429,34 @@ void solve_block(const GroundDistance& ground, const TransportOptions& options, 
     return simplex(graph, facts, options, steps, space, interrupt, block);
   }
   DenseGraph graph{n, m, padded, padded, nullptr, &table};
-  block->status = load_costs(ground, costs, &graph, space, interrupt, &facts);
+  block->status = load_costs(ground, costs, &graph, kInfinity, space, interrupt, &facts);
   if (block->status != TransportStatus::optimal) return;
   if (is_uniform(*block) && options.max_pivots == 0 &&
       solve_assignment(graph, facts, space, interrupt, block))
     return;
+  MassVector supply = copy_of(block->supply, space), demand = copy_of(block->demand, space);
   add_singles(&graph, facts.largest, space);
   simplex(graph, facts, options, steps, space, interrupt, block);
+  if (!block->twofold || block->status != TransportStatus::optimal || !is_too_wide(*block)) return;
+
+  // Twice the precision is not enough beside costs so far above the others: solve without them, and
+  // see whether the potentials would take them in.
+  const double ceiling = kMuchMore * largest_used(*block);
+  block->supply = supply;
+  block->demand = demand;
+  block->twofold = false;
+  DenseGraph lower{n, m, padded, padded, nullptr, &table};
+  CostFacts lower_facts;
+  block->status = load_costs(ground, costs, &lower, ceiling, space, interrupt, &lower_facts);
+  if (block->status != TransportStatus::optimal) return;
+  add_singles(&lower, lower_facts.largest, space);
+  simplex(lower, lower_facts, options, steps, space, interrupt, block);
+  if (block->status != TransportStatus::optimal) return;
+  const bool forbidden_in_use = block->blocked && facts.forbidden == kInfinity;
+  if (forbidden_in_use || is_too_wide(*block) || !keeps_out(graph, ceiling, *block)) {
+    block->blocked = false;
+    block->status = TransportStatus::out_of_range;
+  }
 }
 
 }  // namespace imgsim

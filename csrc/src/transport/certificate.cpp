@@ -134,7 +134,7 @@ Certificate certify(const TransportProblem& problem, const WholeMasses& masses,
   // Rounding errors of both transforms go downwards; twofold numbers have none that matter.
   const auto down = [&](const Twofold& x) {
     if (whole) return x;
-    return facts.twofold ? Twofold{x.high, x.low - std::fabs(x.high) * 0x1p-100}
+    return facts.twofold ? Twofold{x.high, x.low - std::fabs(x.high) * 0x1p-104}
                          : Twofold{rounded_down(x.high), 0.0};
   };
 
@@ -149,16 +149,16 @@ Certificate certify(const TransportProblem& problem, const WholeMasses& masses,
   }
   for (std::size_t j = 0; j < m; ++j) {
     Twofold value = transforms.v(j);
-    value = value.high < kInfinity ? down(value) : Twofold{};
-    transforms.set_v(j, masses.excess < 0 ? smaller(value, cap) : value);
+    if (masses.excess < 0) value = smaller(value, cap);
+    transforms.set_v(j, value.high < kInfinity ? down(value) : Twofold{});
   }
   ExactSum bound;
   for (std::size_t i = 0; i < n; ++i) {
     const double* row = rows.row(i);
     if (row == nullptr) return {TransportStatus::cancelled};
     Twofold value = transforms.least(row);
-    value = value.high < kInfinity ? down(value) : Twofold{};
     if (masses.excess > 0) value = smaller(value, cap);
+    value = value.high < kInfinity ? down(value) : Twofold{};
     add_weighted(&bound, masses.supply.units[i], masses.supply.rest(i), value);
     u[i] = std::ldexp(facts.twofold ? rounded_down(value.value()) : value.high, rows.exponent());
   }
@@ -167,7 +167,12 @@ Certificate certify(const TransportProblem& problem, const WholeMasses& masses,
     add_weighted(&bound, masses.demand.units[j], masses.demand.rest(j), value);
     v[j] = std::ldexp(facts.twofold ? rounded_down(value.value()) : value.high, rows.exponent());
   }
-  bound.add_product(-std::fabs(masses.excess), cap);
+  if (masses.excess != 0.0) {
+    const double sign = masses.excess > 0 ? 1.0 : -1.0;
+    const std::int64_t units = masses.supply.units_total - masses.demand.units_total;
+    add_weighted(&bound, masses.excess > 0 ? -units : units,
+                 -sign * (masses.supply.rests_total - masses.demand.rests_total), cap);
+  }
   proof.whole = whole;
   proof.bound = whole ? bound.value() : rounded_down(bound.value());
   return proof;

@@ -56,7 +56,7 @@ struct Extent {
 int excess_exponent(double largest) {
   if (!(largest > 0)) return 0;
   const int level = std::ilogb(largest);
-  return level > kHighest ? level - kHighest + 100 : level < kLowest ? level - kLowest - 100 : 0;
+  return level > kHighest ? level - kHighest : level < kLowest ? level - kLowest - 100 : 0;
 }
 
 bool has_negative(const MatrixView<double>& matrix) {
@@ -133,7 +133,7 @@ void Costs::row(std::size_t i, std::size_t padded, double* out) const {
         out[j] = from[static_cast<std::size_t>(columns_.ids[j]) * step] + 0.0;  // -0 becomes 0
     }
     if (ground_.threshold < kInfinity)
-      for (std::size_t j = 0; j < known; ++j) out[j] = std::min(out[j], ground_.threshold);
+      for (std::size_t j = 0; j < known; ++j) out[j] = cut(out[j]);
     if (factor_ != 1.0)
       for (std::size_t j = 0; j < known; ++j) out[j] *= factor_;
     if (has_dummy) out[m - 1] = 0.0;
@@ -141,7 +141,7 @@ void Costs::row(std::size_t i, std::size_t padded, double* out) const {
   std::fill(out + m, out + padded, kInfinity);
 }
 
-double Costs::at(std::size_t i, std::size_t j) const {
+double Costs::given(std::size_t i, std::size_t j) const {
   const std::int32_t row = rows_.ids[i], column = columns_.ids[j];
   if (row == kDummy || column == kDummy) return 0.0;
   double distance;
@@ -152,7 +152,13 @@ double Costs::at(std::size_t i, std::size_t j) const {
   } else {
     distance = careful_ ? carefully_between(i, j) : between(i, j);
   }
-  return std::min(distance, ground_.threshold) * factor_;
+  return cut(distance);
+}
+
+// Arcs that a matrix forbids stay forbidden; points that are too far apart for float64 do not.
+double Costs::cut(double distance) const {
+  if (distance == kInfinity && distances_ == nullptr) return distance;
+  return std::min(distance, ground_.threshold);
 }
 
 // With the bits that the kernels give.

@@ -35,9 +35,13 @@ class Costs {
   // The row's costs times 2^-exponent(), padded with infinity. Distances that float64 cannot hold
   // are infinite.
   void row(std::size_t i, std::size_t padded, double* out) const;
-  double at(std::size_t i, std::size_t j) const;
+  double at(std::size_t i, std::size_t j) const { return given(i, j) * factor_; }
+  // As it was given, without the power of two.
+  double given(std::size_t i, std::size_t j) const;
   // About how many microseconds a row takes.
-  std::size_t row_weight() const { return 1 + columns_.size * (1 + ground_.dims) / 1024; }
+  std::size_t row_weight() const {
+    return 1 + columns_.size * (1 + ground_.dims) / (careful_ ? 32 : 1024);
+  }
 
   // A cost given is the one here times 2^exponent().
   int exponent() const { return exponent_; }
@@ -50,6 +54,7 @@ class Costs {
 
  private:
   void load_points(Workspace& space);
+  double cut(double distance) const;
   double between(std::size_t i, std::size_t j) const;
   double carefully_between(std::size_t i, std::size_t j) const;
 

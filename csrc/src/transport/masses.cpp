@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "transport/exact_sum.hpp"
+
 namespace imgsim {
 namespace {
 
@@ -23,19 +25,20 @@ double largest_of(Span<const double> masses, double largest) {
   return largest;
 }
 
-double sum_of(Span<const double> masses, const PowerOfTwo& unit) {
+double sum_of(Span<const double> masses, double cap, const PowerOfTwo& unit) {
   double sum = 0.0;
-  for (const double x : masses) sum += unit(x);
+  for (const double x : masses) sum += unit(x < cap ? x : cap);
   return sum;
 }
 
-// Units nearest to the mass, and the rest; true if there is none anywhere.
-bool convert(Span<const double> masses, const PowerOfTwo& unit, MassVector* out) {
+// Units nearest to the mass, and the rest; true if there is none anywhere. No mass is taken for
+// more than `cap`.
+bool convert(Span<const double> masses, double cap, const PowerOfTwo& unit, MassVector* out) {
   bool whole = true;
   out->units_total = 0;
   out->rests_total = 0.0;
   for (std::size_t k = 0; k < masses.size; ++k) {
-    const double mass = unit(masses[k]);
+    const double mass = unit(masses[k] < cap ? masses[k] : cap);
     const auto units = static_cast<std::int64_t>(mass < 0x1p51 ? mass + 0.5 : mass);
     const double rest = mass - static_cast<double>(units);
     out->units[k] = units;
@@ -45,6 +48,12 @@ bool convert(Span<const double> masses, const PowerOfTwo& unit, MassVector* out)
     whole = whole && rest == 0.0;
   }
   return whole;
+}
+
+double exact_sum(Span<const double> masses, const PowerOfTwo& unit) {
+  ExactSum sum;
+  for (const double x : masses) sum.add(unit(x));
+  return sum.value();
 }
 
 bool is_whole(Span<const double> masses) {
@@ -66,7 +75,8 @@ void restate(MassVector* masses, std::int64_t target) {
   masses->rests_total -= static_cast<double>(change);
 }
 
-// Raises masses in proportion until their total is that of the other side.
+// Raises masses in proportion until their total is that of the other side; the largest takes what
+// rounding leaves over.
 void raise(MassVector* masses, const MassVector& other) {
   const double missing = static_cast<double>(other.units_total - masses->units_total) +
                          (other.rests_total - masses->rests_total);
@@ -82,7 +92,11 @@ void raise(MassVector* masses, const MassVector& other) {
     masses->units_total += masses->units[k];
     masses->rests_total += masses->rests[k];
   }
-  restate(masses, other.units_total);
+  const std::size_t at = largest_at(*masses);
+  masses->units[at] += other.units_total - masses->units_total;
+  masses->rests[at] += other.rests_total - masses->rests_total;
+  masses->units_total = other.units_total;
+  masses->rests_total = other.rests_total;
 }
 
 // Supply less demand; 0 for what can only be rounding errors of the sum of the rests.
@@ -108,14 +122,15 @@ void balance(WholeMasses* masses) {
   const double difference = difference_of(*masses);
   if (difference < 0) raise(&masses->supply, masses->demand);
   if (difference > 0) raise(&masses->demand, masses->supply);
-  order_units(masses);
+  if (difference == 0) order_units(masses);
 }
 
 // Whole numbers stay so: each side times the total of the other, if that fits.
 bool multiply_across(const TransportProblem& problem, WholeMasses* masses) {
   if (!is_whole(problem.supply) || !is_whole(problem.demand)) return false;
   const PowerOfTwo one(0);
-  const double total_a = sum_of(problem.supply, one), total_b = sum_of(problem.demand, one);
+  const double total_a = sum_of(problem.supply, HUGE_VAL, one),
+               total_b = sum_of(problem.demand, HUGE_VAL, one);
   if (!(total_a * total_b < 0x1p60)) return false;
   const int room = kTotalBits - std::ilogb(total_a * total_b);
   const auto scale = [&](Span<const double> given, double other, MassVector* out) {
@@ -134,8 +149,8 @@ bool multiply_across(const TransportProblem& problem, WholeMasses* masses) {
 // Each side by itself, so that one that is tiny beside the other loses nothing.
 void convert_alone(Span<const double> given, MassVector* out) {
   const int top = std::ilogb(largest_of(given, 0.0));
-  const double sum = sum_of(given, PowerOfTwo(-top));
-  convert(given, PowerOfTwo(kTotalBits - std::ilogb(sum) - top), out);
+  const double sum = sum_of(given, HUGE_VAL, PowerOfTwo(-top));
+  convert(given, HUGE_VAL, PowerOfTwo(kTotalBits - std::ilogb(sum) - top), out);
 }
 
 }  // namespace
@@ -171,12 +186,20 @@ bool to_whole(const TransportProblem& problem, Workspace& space, WholeMasses* ma
   const double largest = largest_of(problem.demand, largest_of(problem.supply, 0.0));
   const int level = std::ilogb(largest);
   const int shift = level > 900 || level < -900 ? -level : 0;  // sums must not leave the range
-  const PowerOfTwo near_one(shift);
-  const double total = std::max(sum_of(problem.supply, near_one), sum_of(problem.demand, near_one));
+  const PowerOfTwo near_one(shift), back(-shift);
+  const double total_a = sum_of(problem.supply, HUGE_VAL, near_one);
+  const double total_b = sum_of(problem.demand, HUGE_VAL, near_one);
+  double total = std::max(total_a, total_b), cap = HUGE_VAL;
+  const double smaller = std::min(total_a, total_b);
+  if (problem.unequal == Unequal::partial && smaller < 0.5 * total) {
+    // No source can send more than all demand: masses cut to that leave the small side its digits.
+    cap = back(smaller * (1 + 0x1p-40));
+    total = sum_of(total_a > total_b ? problem.supply : problem.demand, cap, near_one);
+  }
   const int exponent = kTotalBits - std::ilogb(total) + shift;
   const PowerOfTwo unit(exponent);
-  const bool whole_supply = convert(problem.supply, unit, &supply);
-  bool whole = convert(problem.demand, unit, &demand) && whole_supply;
+  const bool whole_supply = convert(problem.supply, cap, unit, &supply);
+  bool whole = convert(problem.demand, cap, unit, &demand) && whole_supply;
   masses->set_scale(-exponent, 1.0);
   masses->excess = 0.0;
   const double difference = supply.total() - demand.total();
@@ -204,10 +227,22 @@ bool to_whole(const TransportProblem& problem, Workspace& space, WholeMasses* ma
       break;
   }
   if (whole) supply.rests = demand.rests = nullptr;
-  const double totals[] = {supply.total(), demand.total()};
-  masses->cost_divisor = problem.divisor == Divisor::moved  ? std::min(totals[0], totals[1])
-                         : problem.divisor == Divisor::none ? masses->divisor
-                                                            : std::max(totals[0], totals[1]);
+  const bool divides = problem.divisor != Divisor::none;
+  const auto choose = [&](double a, double b) {
+    return problem.divisor == Divisor::moved ? std::min(a, b) : std::max(a, b);
+  };
+  masses->cost_divisor = divides ? choose(supply.total(), demand.total()) : masses->divisor;
+  masses->cost_exponent = masses->cost_divisor != 1.0 ? 0 : masses->exponent;
+  masses->left_over = masses->mass(std::fabs(masses->excess));
+  if (cap < HUGE_VAL) {  // the totals as given, which units may not be able to hold
+    const double given_a = exact_sum(problem.supply, near_one);
+    const double given_b = exact_sum(problem.demand, near_one);
+    masses->left_over = std::ldexp(std::fabs(given_a - given_b), -shift);
+    if (problem.divisor == Divisor::larger_total) {
+      masses->cost_divisor = std::max(given_a, given_b);
+      masses->cost_exponent = shift - exponent;
+    }
+  }
   return true;
 }
 

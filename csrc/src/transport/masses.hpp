@@ -29,7 +29,9 @@ struct WholeMasses {
   MassVector supply, demand;
   int exponent = 0;           // a mass is so many units of 2^exponent ...
   double divisor = 1.0;       // ... divided by this
-  double cost_divisor = 1.0;  // costs in units are divided by this, else they have the exponent
+  double cost_divisor = 1.0;  // costs in units are divided by this ...
+  int cost_exponent = 0;      // ... and multiplied by 2 to this
+  double left_over = 0.0;     // mass of the larger total that is not moved
   double excess = 0.0;        // units of supply that nobody demands; negative: of demand
 
   double mass(double units) const;

@@ -109,7 +109,7 @@ class NetworkSimplex {
   // Pivots until no row has an arc of reduced cost below -tolerance. Large problems are priced in
   // single precision first: what it finds is checked in double precision, and what it cannot see
   // is left to the passes in double precision that follow. When it takes long, the tolerance
-  // grows: rounding errors of the potentials cannot keep it going.
+  // grows, and in the end it gives up: rounding errors of the potentials cannot keep it going.
   TransportStatus run(double tolerance, std::int64_t max_pivots) {
     tolerance_ = tolerance;
     patience_ = pivots_ + 64 * static_cast<std::int64_t>(tree_.nodes());
@@ -152,7 +152,9 @@ class NetworkSimplex {
     const std::size_t n = graph_.n;
     order_from_tree();
     twofold_potentials(u, v);
-    std::int64_t patience = pivots_ + 64 * static_cast<std::int64_t>(tree_.nodes());
+    const std::int64_t wait = 8 * static_cast<std::int64_t>(tree_.nodes());
+    std::int64_t patience = pivots_ + wait;
+    int doublings = 0;
     for (std::size_t i = 0, clean = 0; clean < n; i = i + 1 == n ? 0 : i + 1, ++clean) {
       std::size_t best = 0;
       Twofold least{-tolerance, 0.0};
@@ -172,24 +174,67 @@ class NetworkSimplex {
       order_from_tree();
       twofold_potentials(u, v);
       if (pivots_ > patience) {
+        if (++doublings > kMostDoublings) return TransportStatus::stopped;
         tolerance *= 2;
-        patience += 64 * static_cast<std::int64_t>(tree_.nodes());
+        patience += wait;
       }
     }
     return TransportStatus::optimal;
   }
 
+  // A step of the dual simplex: the arc of node x, whose flow is negative, leaves for the cheapest
+  // arc across the cut that carries mass the other way. False if there is none. Potentials in twice
+  // the precision; order_from_tree() has been called since the last change of the tree.
+  bool dual_pivot(std::size_t x, Twofold* u, Twofold* v) {
+    const std::size_t n = graph_.n, m = graph_.m, nodes = tree_.nodes();
+    Node* inside = tree_.scratch();
+    for (std::size_t k = nodes; k-- > 0;) {
+      const std::size_t y = node(k);
+      const Node parent = tree_.parent(y);
+      inside[y] = y == x || (parent != kNoNode && inside[parent] != 0) ? 1 : 0;
+    }
+    twofold_potentials(u, v);
+    // A row's arc carries too little out of the part below, a column's too little into it.
+    const Node from = x < m ? 1 : 0;
+    std::size_t best_row = n, best_column = 0;
+    Twofold least;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (inside[m + i] != from) continue;
+      for (std::size_t j = 0; j < m; ++j) {
+        if (inside[j] == from) continue;
+        const Twofold reduced = subtract(graph_.cost(i, j), u[i], v[j]);
+        if (best_row < n && !(reduced < least)) continue;
+        least = reduced;
+        best_row = i;
+        best_column = j;
+      }
+    }
+    if (best_row == n) return false;
+    tree_.find_cycle(best_row, best_column);
+    tree_.choose_leaving(static_cast<Node>(x));
+    double sign;
+    tree_.push_and_rehang(&sign);
+    ++pivots_;
+    order_from_tree();
+    twofold_potentials(u, v);
+    return true;
+  }
+
   const SpanningTree<Words>& tree() const { return tree_; }
   const double* v() const { return v_; }
   std::int64_t pivots() const { return pivots_; }
+  // run() has given up: rounding errors of the potentials are larger than what there is to improve.
+  bool is_noisy() const { return noisy_; }
   double row_potential(std::size_t i) const {
     const auto p = static_cast<std::size_t>(tree_.parent(graph_.m + i));
     return graph_.cost(i, p) - v_[p];
   }
 
  private:
-  static constexpr std::size_t kBlock = 4;         // rows priced at a time
-  static constexpr double kWorthIt = 0.25;         // of the best arc of the block: measured
+  static constexpr std::size_t kBlock = 4;  // rows priced at a time
+  static constexpr double kWorthIt = 0.25;  // of the best arc of the block: measured
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  static constexpr int kMostDoublings = 20;        // then somebody changes the matrix all the time
   static constexpr double kRoughMargin = 0x1p-20;  // of the largest cost: single precision
 
   struct Candidate {
@@ -214,6 +259,7 @@ class NetworkSimplex {
       if (reduced >= -(Rough ? margin_ : tolerance_)) continue;
       const std::size_t j =
           Rough ? graph_.rough_column_of(i, v_rough_, rough[r]) : graph_.column_of(i, v_, least[r]);
+      if (j >= graph_.m) continue;  // the caller's matrix has changed in between
       if (Rough) {
         reduced = graph_.cost(i, j) - v_[j] - u;
         if (reduced >= -tolerance_) continue;
@@ -229,6 +275,7 @@ class NetworkSimplex {
   template <bool Rough>
   TransportStatus rounds(std::int64_t max_pivots) {
     const std::size_t n = graph_.n;
+    int doublings = 0;
     for (std::size_t clean = 0; clean < n;) {
       const std::size_t rows = std::min(kBlock, n - next_row_);
       Candidate found[kBlock];
@@ -246,6 +293,10 @@ class NetworkSimplex {
         pivot(i, j, now);
       }
       if (pivots_ > patience_) {
+        if (++doublings > kMostDoublings) {
+          noisy_ = true;
+          return TransportStatus::optimal;
+        }
         tolerance_ *= 2;
         patience_ += 64 * static_cast<std::int64_t>(tree_.nodes());
       }
@@ -257,19 +308,26 @@ class NetworkSimplex {
   }
 
   std::size_t cheapest_column(std::size_t i) const {
+    std::size_t j;
     if (graph_.is_rough()) {
       float least;
       graph_.rough_minima(i, 1, v_rough_, &least);
-      return graph_.rough_column_of(i, v_rough_, least);
+      j = graph_.rough_column_of(i, v_rough_, least);
+    } else {
+      double least;
+      graph_.minima(i, 1, v_, &least);
+      j = graph_.column_of(i, v_, least);
     }
-    double least;
-    graph_.minima(i, 1, v_, &least);
-    return graph_.column_of(i, v_, least);
+    // If the caller's matrix changes in between, or costs are infinite in single precision.
+    const auto is_open = [this](std::size_t k) { return k < graph_.m && v_[k] > -kInfinity; };
+    if (!is_open(j))
+      for (j = 0; !is_open(j);) ++j;
+    return j;
   }
 
   // No row finds the column the cheapest any more.
   void close(std::size_t j) {
-    v_[j] = -std::numeric_limits<double>::infinity();
+    v_[j] = -kInfinity;
     if (graph_.is_rough()) v_rough_[j] = -std::numeric_limits<float>::infinity();
   }
 
@@ -344,6 +402,7 @@ class NetworkSimplex {
   float* v_rough_ = nullptr;  // v_ rounded, if the graph is rough
   double margin_ = 0.0, tolerance_ = 0.0;
   std::size_t next_row_ = 0;
+  bool noisy_ = false;
   std::int64_t patience_ = 0;
   Node* order_;  // leaves first, once order_from_tree has run
   std::int64_t pivots_ = 0;

@@ -85,6 +85,16 @@ class SpanningTree {
     return row_length_ + column_length_;
   }
 
+  // Instead of the first arc that runs empty another arc of the cycle leaves, that of node x; flows
+  // mean nothing from then on.
+  void choose_leaving(Node x) {
+    amount_ = 0;
+    for (std::size_t k = 0; k < row_length_; ++k)
+      if (up_row_[k] == x) leaving_ = k, leaves_with_row_ = true;
+    for (std::size_t k = 0; k < column_length_; ++k)
+      if (up_column_[k] == x) leaving_ = k, leaves_with_row_ = false;
+  }
+
   // Step 2: the flow goes around, and the part cut off hangs itself onto the entering arc. Returns
   // that part's set of columns; sign: +1 where the column is in it, -1 where the row is.
   const std::uint64_t* push_and_rehang(double* sign) {

@@ -24,7 +24,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // lesser masses becomes the columns, so that swapping the sides of a problem changes nothing.
 bool should_transpose(const GroundDistance& ground, const Support& support) {
   const std::size_t n = support.sources.size, m = support.targets.size;
-  if (ground.kind == Ground::matrix) return m > 512 && m > 4 * n;  // a copy in another order
+  if (ground.kind == Ground::matrix && !ground.matrix_is_metric)
+    return m > 512 && m > 4 * n;  // a copy in another order
   if (n != m) return n < m;
   return std::lexicographical_compare(support.supply.units, support.supply.units + n,
                                       support.demand.units, support.demand.units + m);
@@ -36,11 +37,6 @@ double in_range(double value, int exponent, TransportStatus* status) {
   if (value != 0 && !(size >= std::numeric_limits<double>::min() && size < kInfinity))
     *status = TransportStatus::out_of_range;
   return scaled;
-}
-
-// Of costs in units, unless they are divided by a number of units.
-int cost_exponent(const WholeMasses& masses) {
-  return masses.cost_divisor == 1.0 ? masses.exponent : 0;
 }
 
 // Everything about one solve: the problem, what it was reduced to, and the solution.
@@ -67,6 +63,18 @@ double cost_of(const Block& block) {
   }
   for (int k = 1; k < 4; ++k) sums[0].add(sums[k]);
   return sums[0].value();
+}
+
+// Costs that had to be scaled down so much that float64 has lost digits of them.
+bool has_lost_digits(const Block& block, const Costs& costs) {
+  if (costs.exponent() <= 0) return false;
+  for (std::size_t k = 0; k < block.arcs_n; ++k) {
+    const BlockArc& arc = block.arcs[k];
+    if (std::fabs(arc.cost) < 0x1p-960 &&
+        costs.given(static_cast<std::size_t>(arc.row), static_cast<std::size_t>(arc.column)) != 0)
+      return true;
+  }
+  return false;
 }
 
 // The flows between sources and targets as given.
@@ -114,7 +122,7 @@ bool prove(const Work& work, const WholeMasses& all, Workspace& space, Transport
   const double divided = proof.bound / work.masses.cost_divisor;
   const bool exact = work.masses.cost_divisor == 1.0 || proof.whole;
   double bound = std::ldexp(exact ? divided : rounded_down(divided),
-                            proof.exponent + cost_exponent(work.masses));
+                            proof.exponent + work.masses.cost_exponent);
   if (!proof.negative_costs) bound = std::max(bound, 0.0);
   result->lower_bound = std::min(bound, result->cost);
   return true;
@@ -145,11 +153,11 @@ void TransportSolver::State::solve(const TransportProblem& problem, const Transp
     result->status = TransportStatus::unbalanced;
     return;
   }
-  result->left_over = work.masses.mass(std::fabs(work.masses.excess));
+  result->left_over = work.masses.left_over;
   if (!options.plan && !options.proof && is_on_line(problem, work.masses)) {
     int exponent;
     const double cost = cost_on_line(problem, work.masses, space, &exponent);
-    result->cost = in_range(cost / work.masses.cost_divisor, cost_exponent(work.masses) + exponent,
+    result->cost = in_range(cost / work.masses.cost_divisor, work.masses.cost_exponent + exponent,
                             &result->status);
     return;
   }
@@ -194,7 +202,9 @@ void TransportSolver::State::solve(const TransportProblem& problem, const Transp
   result->cost = block.blocked
                      ? kInfinity
                      : in_range(cost_of(block) / work.masses.cost_divisor,
-                                cost_exponent(work.masses) + costs.exponent(), &result->status);
+                                work.masses.cost_exponent + costs.exponent(), &result->status);
+  if (!block.blocked && has_lost_digits(block, costs))
+    result->status = TransportStatus::out_of_range;
   if (options.proof && !prove(work, all, space, result)) return;
   if (options.plan) keep_arcs(work, &between, space, &result->arcs);
 }
