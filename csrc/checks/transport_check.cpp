@@ -57,7 +57,7 @@ struct Instance {
     for (double& value : supply) value = mass(data);
     for (double& value : demand) value = mass(data);
     supply[below(n)] += 1;
-    demand[below(m)] += 1;
+    demand[below(m)] += 1;  // the order of draws is the same for every compiler
     const auto total = [](const Vector& v) { return std::accumulate(v.begin(), v.end(), 0.0); };
     if (unequal == Unequal::error) {
       const double difference = total(supply) - total(demand);
@@ -77,8 +77,10 @@ struct Instance {
     ground.y = y.data();
     if (kind == Ground::matrix) {
       costs.resize(n * m);
-      for (double& value : costs)
-        value = grid ? static_cast<double>(below(50)) - 9 : uniform() - (below(9) == 0);
+      for (double& value : costs) {
+        value = grid ? static_cast<double>(below(50)) - 9 : uniform();
+        if (!grid && below(9) == 0) value -= 1;
+      }
       ground.matrix = {costs.data(), n, m, m};
     }
     name = std::to_string(n) + " x " + std::to_string(m) + ", ground " +
@@ -95,8 +97,10 @@ struct Instance {
         return 1.0;
       case Data::sparse:
         return below(3) == 0 ? static_cast<double>(below(9)) : 0.0;
-      case Data::wide:
-        return std::ldexp(uniform(), -static_cast<int>(below(90)));
+      case Data::wide: {
+        const auto exponent = static_cast<int>(below(90));
+        return std::ldexp(uniform(), -exponent);
+      }
       default:
         return uniform();
     }
@@ -182,8 +186,9 @@ void check_sizes() {
         for (int data = 0; data < static_cast<int>(Data::kData); ++data)
           for (const Unequal unequal : {Unequal::error, Unequal::normalize, Unequal::partial}) {
             if (n * m > 1000 && (static_cast<int>(n) + kind + data) % 4 != 0) continue;
-            check_solve(Instance(n, m, 1 + below(3), static_cast<Ground>(kind),
-                                 static_cast<Data>(data), unequal));
+            const std::size_t dims = 1 + below(3);
+            check_solve(
+                Instance(n, m, dims, static_cast<Ground>(kind), static_cast<Data>(data), unequal));
           }
   check_solve(Instance(700, 600, 2, Ground::euclidean, Data::real, Unequal::normalize));
   check_solve(Instance(1100, 9, 2, Ground::matrix, Data::real, Unequal::error));

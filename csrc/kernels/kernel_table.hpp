@@ -101,6 +101,9 @@ struct KernelTable {
   // The first j with costs[j] - v[j] == value; m if there is none.
   std::size_t (*find_difference)(const double* costs, const double* v, std::size_t m, double value);
 
+  // The first j where costs[j] - v[j] is least.
+  std::size_t (*cheapest)(const double* costs, const double* v, std::size_t m);
+
   // values[j] += delta for every j whose bit is set in `bits`, 64 to a word.
   void (*add_where)(const std::uint64_t* bits, std::size_t words, double delta, double* values);
 
@@ -110,6 +113,7 @@ struct KernelTable {
   void (*minima_single)(const float* costs, std::size_t stride, std::size_t rows, const float* v,
                         std::size_t m, float* out);
   std::size_t (*find_single)(const float* costs, const float* v, std::size_t m, float value);
+  std::size_t (*cheapest_single)(const float* costs, const float* v, std::size_t m);
   // add_where, and rounded[j] = values[j] * factor for every j whose value has changed.
   void (*add_where_single)(const std::uint64_t* bits, std::size_t words, double delta,
                            double factor, double* values, float* rounded);

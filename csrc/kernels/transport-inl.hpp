@@ -199,6 +199,18 @@ void add_where_single(const std::uint64_t* bits, std::size_t words, double delta
   });
 }
 
+std::size_t cheapest(const double* costs, const double* v, std::size_t m) {
+  double least;
+  minima_of<Doubles, 1>(costs, 0, v, m, &least);
+  return find_difference(costs, v, m, least);
+}
+
+std::size_t cheapest_single(const float* costs, const float* v, std::size_t m) {
+  float least;
+  minima_of<Singles, 1>(costs, 0, v, m, &least);
+  return find_single(costs, v, m, least);
+}
+
 void lower(const double* costs, double shift, std::int64_t row, std::size_t m, double* least,
            std::int64_t* from) {
   const Doubles offset = broadcast(shift);
@@ -318,6 +330,18 @@ void add_where_single(const std::uint64_t* bits, std::size_t words, double delta
     for (std::size_t l = 0; l < 64; ++l)
       if ((bits[w] >> l & 1) != 0)
         rounded[w * 64 + l] = static_cast<float>(values[w * 64 + l] * factor);
+}
+
+std::size_t cheapest(const double* costs, const double* v, std::size_t m) {
+  double least;
+  minima_with(costs, 0, 1, v, m, &least);
+  return find_with(costs, v, m, least);
+}
+
+std::size_t cheapest_single(const float* costs, const float* v, std::size_t m) {
+  float least;
+  minima_with(costs, 0, 1, v, m, &least);
+  return find_with(costs, v, m, least);
 }
 
 void lower(const double* costs, double shift, std::int64_t row, std::size_t m, double* least,

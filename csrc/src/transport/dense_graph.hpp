@@ -14,6 +14,11 @@ struct DenseGraph {
   std::size_t stride;
   const double* costs;
   const KernelTable* table;
+  // The first column where cost(i, j) - v[j] is least.
+  std::size_t cheapest(std::size_t i, const double* v) const {
+    return table->cheapest(costs + i * stride, v, padded);
+  }
+
   // The same times `factor`, a power of two, in single precision: half as much to read. Null where
   // that is not worth it.
   const float* singles = nullptr;
@@ -38,6 +43,9 @@ struct DenseGraph {
   bool is_rough() const { return singles != nullptr; }
   void rough_minima(std::size_t i, std::size_t rows, const float* v, float* least) const {
     table->minima_single(singles + i * single_stride, single_stride, rows, v, single_stride, least);
+  }
+  std::size_t rough_cheapest(std::size_t i, const float* v) const {
+    return table->cheapest_single(singles + i * single_stride, v, single_stride);
   }
   std::size_t rough_column_of(std::size_t i, const float* v, float value) const {
     return table->find_single(singles + i * single_stride, v, single_stride, value);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 
 #include "transport/exact_sum.hpp"
 
@@ -16,8 +17,17 @@ constexpr double kTolerance = 1e-6;  // of totals that are said to be equal
 struct PowerOfTwo {
   double first, second;
   explicit PowerOfTwo(int exponent)
-      : first(std::ldexp(1.0, exponent / 2)), second(std::ldexp(1.0, exponent - exponent / 2)) {}
+      : first(power(exponent / 2)), second(power(exponent - exponent / 2)) {}
   double operator()(double x) const { return x * first * second; }
+
+ private:
+  // 2^exponent in the range of normal numbers, without a call.
+  static double power(int exponent) {
+    const std::uint64_t bits = static_cast<std::uint64_t>(exponent + 1023) << 52;
+    double value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+  }
 };
 
 double largest_of(Span<const double> masses, double largest) {
@@ -186,14 +196,14 @@ bool to_whole(const TransportProblem& problem, Workspace& space, WholeMasses* ma
   const double largest = largest_of(problem.demand, largest_of(problem.supply, 0.0));
   const int level = std::ilogb(largest);
   const int shift = level > 900 || level < -900 ? -level : 0;  // sums must not leave the range
-  const PowerOfTwo near_one(shift), back(-shift);
+  const PowerOfTwo near_one(shift);
   const double total_a = sum_of(problem.supply, HUGE_VAL, near_one);
   const double total_b = sum_of(problem.demand, HUGE_VAL, near_one);
   double total = std::max(total_a, total_b), cap = HUGE_VAL;
   const double smaller = std::min(total_a, total_b);
   if (problem.unequal == Unequal::partial && smaller < 0.5 * total) {
     // No source can send more than all demand: masses cut to that leave the small side its digits.
-    cap = back(smaller * (1 + 0x1p-40));
+    cap = PowerOfTwo(-shift)(smaller * (1 + 0x1p-40));
     total = sum_of(total_a > total_b ? problem.supply : problem.demand, cap, near_one);
   }
   const int exponent = kTotalBits - std::ilogb(total) + shift;

@@ -308,16 +308,7 @@ class NetworkSimplex {
   }
 
   std::size_t cheapest_column(std::size_t i) const {
-    std::size_t j;
-    if (graph_.is_rough()) {
-      float least;
-      graph_.rough_minima(i, 1, v_rough_, &least);
-      j = graph_.rough_column_of(i, v_rough_, least);
-    } else {
-      double least;
-      graph_.minima(i, 1, v_, &least);
-      j = graph_.column_of(i, v_, least);
-    }
+    std::size_t j = graph_.is_rough() ? graph_.rough_cheapest(i, v_rough_) : graph_.cheapest(i, v_);
     // If the caller's matrix changes in between, or costs are infinite in single precision.
     const auto is_open = [this](std::size_t k) { return k < graph_.m && v_[k] > -kInfinity; };
     if (!is_open(j))

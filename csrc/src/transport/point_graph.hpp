@@ -30,9 +30,16 @@ struct PointGraph {
     table->minima(rows, padded, count, v, padded, least);
   }
 
+  std::size_t cheapest(std::size_t i, const double* v) const {
+    double least;
+    minima(i, 1, v, &least);
+    return column_of(i, v, least);
+  }
+
   static constexpr double factor = 1.0;
   static constexpr bool is_rough() { return false; }
   void rough_minima(std::size_t, std::size_t, const float*, float*) const {}
+  std::size_t rough_cheapest(std::size_t, const float*) const { return 0; }
   std::size_t rough_column_of(std::size_t, const float*, float) const { return 0; }
 
   std::size_t column_of(std::size_t i, const double* v, double value) const {
