@@ -5,7 +5,7 @@
 //   cycle:    the cycle that an arc closes, and the flow around it
 //   tree:     the part cut off is hung elsewhere, its potentials shift
 //
-// Supplies are perturbed (transport.cpp): no flow of a basis is ever 0, so every pivot lowers the
+// Supplies are perturbed (block.cpp): no flow of a basis is ever 0, so every pivot lowers the
 // cost and none can come back. Only the columns' potentials v are kept; the potential of a row
 // follows from the arc to its parent, u_i = c_ip - v_p.
 #pragma once
