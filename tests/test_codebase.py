@@ -84,7 +84,7 @@ def test_kernel_tables_have_no_flags_of_their_own():
 LAYERS = (
     {"errors"},
     {"_core", "_threads", "_pillow", "orientation"},
-    {"_validate", "_memory"},
+    {"_validate", "_memory", "rows"},
     {"_ground"},
     {"histogram", "wasserstein", "transport", "pairwise", "knn"},
     {"compat", "images"},

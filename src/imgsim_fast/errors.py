@@ -18,6 +18,7 @@ __all__ = [
     "InfeasibleError",
     "InvalidInputError",
     "InvalidTypeError",
+    "MissingExtraError",
     "OutOfRangeError",
     "UnbalancedMassError",
 ]
@@ -77,3 +78,7 @@ class IndexMismatchError(ImgsimError, ValueError):
 
 class IndexLockedError(ImgsimError, RuntimeError):
     """Another process is writing to the index; the message names it."""
+
+
+class MissingExtraError(ImgsimError, ImportError):
+    """A measure or estimator needs a package that is not installed; the message says which."""

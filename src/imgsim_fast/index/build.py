@@ -16,18 +16,22 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast import images
 from imgsim_fast._pillow import reused_memory
-from imgsim_fast.errors import ImgsimError
+from imgsim_fast.errors import ImgsimError, InvalidInputError
 from imgsim_fast.index.catalog import Catalog, ImageRecord
 from imgsim_fast.index.segments import open_segment, remove_orphans, write_segment
 from imgsim_fast.measures.base import Measure
 from imgsim_fast.orientation import upright_size
+from imgsim_fast.rows import Rows, as_rows, concatenate
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Progress = Callable[[int], None]
 
@@ -169,23 +173,49 @@ class Builder:
                 self._stop.set()
 
     def _describe_group(self, group: list[_Task]) -> list[_Outcome]:
-        return [self._describe(task) for task in group if not self._stop.is_set()]
+        if not self._measure.in_batches:
+            return [self._describe(task) for task in group if not self._stop.is_set()]
+        read = [self._read(task) for task in group if not self._stop.is_set()]
+        wanted = [(outcome, image) for outcome, image in read if image is not None]
+        try:
+            rows = self._measure.describe_many([image for _, image in wanted])
+            if len(rows) != len(wanted):
+                raise InvalidInputError(
+                    f"measure {self._measure.name!r}: {len(rows)} descriptors for {len(wanted)}"
+                )
+            for (outcome, _), row in zip(wanted, rows, strict=True):
+                outcome.row = row
+        except (ImgsimError, MemoryError):  # one of them: find out which
+            return [self._describe(task) for task in group]
+        return [outcome for outcome, _ in read]
 
     def _describe(self, task: _Task) -> _Outcome:
+        outcome, image = self._read(task)
+        if image is None:
+            return outcome
+        try:
+            outcome.row = self._measure.describe(image)
+        except ImgsimError as error:
+            return _Outcome(task, reason=str(error))
+        except MemoryError:
+            return _Outcome(task, reason="not enough memory to describe it")
+        return outcome
+
+    def _read(self, task: _Task) -> tuple[_Outcome, Image | None]:
+        """Read and decode a file; no image where that failed or the contents are known."""
         try:
             data, status = images.read_file(task.path)
             digest = hashlib.sha256(data).digest()
             outcome = _Outcome(task, None, status.st_size, status.st_mtime_ns, digest)
             if task.known is not None and task.known.sha256 == digest:
-                return outcome
+                return outcome, None
             image = images.open_pixels(data)
-            outcome.row = self._measure.describe(image)
         except ImgsimError as error:
-            return _Outcome(task, reason=str(error))
+            return _Outcome(task, reason=str(error)), None
         except MemoryError:
-            return _Outcome(task, reason="not enough memory to decode it")
+            return _Outcome(task, reason="not enough memory to decode it"), None
         outcome.width, outcome.height = upright_size(image)
-        return outcome
+        return outcome, image
 
     def skip_folder(self, path: bytes, error: OSError) -> None:
         """Report a directory that cannot be listed."""
@@ -226,7 +256,8 @@ class Builder:
         if pending:
             number = catalog.next_id("segments")
             records = self._numbered(pending, number)
-            rows = np.stack([row for _, row in records])
+            measure = self._measure
+            rows = as_rows([row for _, row in records], measure.row_dtype, measure.row_length)
             ids = np.array([record.id for record, _ in records], dtype=np.int64)
             segment = write_segment(catalog.folder, number, rows, ids)
         with catalog.transaction(write=True):
@@ -290,14 +321,14 @@ class Builder:
                 catalog.folder, record, self._measure.row_dtype, self._measure.row_length
             )
             alive = [row for row in range(record.rows) if (record.id, row) not in dead]
-            rows.append(segment.rows[alive])
+            rows.append(_selected(segment.rows, alive))
             ids.append(segment.ids[alive])
         merged_ids = np.concatenate(ids)
         order = np.argsort(merged_ids, kind="stable")
         merged_ids = merged_ids[order]
         number = catalog.next_id("segments")
         merged = (
-            write_segment(catalog.folder, number, np.concatenate(rows)[order], merged_ids)
+            write_segment(catalog.folder, number, _selected(concatenate(rows), order), merged_ids)
             if len(order)
             else None
         )
@@ -309,3 +340,7 @@ class Builder:
             for record in small:
                 catalog.drop_segment(record.id)
         remove_orphans(catalog.folder, {record.name for record in catalog.segments()})
+
+
+def _selected(rows: Rows, which: list[int] | NDArray[np.intp]) -> Rows:
+    return rows[np.asarray(which, dtype=np.intp)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from imgsim_fast.index import catalog as catalogs
 from imgsim_fast.index.build import AddReport, Builder, Progress
 from imgsim_fast.index.catalog import Catalog
 from imgsim_fast.index.lock import writer_lock
+from imgsim_fast.index.paths import PathLike, absolute, absolute_bytes, check_vacant
 from imgsim_fast.index.records import IndexedImage, IndexStats
 from imgsim_fast.index.search import Matches, Snapshot, as_matches
 from imgsim_fast.index.segments import sync_folder
@@ -33,8 +34,6 @@ from imgsim_fast.measures import ImageLike, Measure, describe, get_measure
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-PathLike = str | bytes | os.PathLike[Any]
 
 
 class Index:
@@ -54,26 +53,29 @@ class Index:
     >>> index.search("query.jpg", k=3).paths                    # doctest: +SKIP
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, measure: Measure | None = None) -> None:
         if not isinstance(catalog, Catalog):
             raise InvalidTypeError("use Index.open(path) or Index.create(path), not Index(path)")
         self._catalog = catalog
-        self._measure = _measure_of(catalog)
+        self._measure = _measure_of(catalog) if measure is None else measure
         self._snapshot: Snapshot | None = None
         self._lock = threading.RLock()
 
     # ---- making and opening --------------------------------------------------------------------
 
     @classmethod
-    def create(cls, path: PathLike, measure: str = "wasserstein", **options: Any) -> Index:
+    def create(
+        cls, path: PathLike, measure: str | Measure = "wasserstein", **options: Any
+    ) -> Index:
         """Make a new, empty index.
 
         Parameters
         ----------
         path : path
             A directory that does not exist yet, or is empty.
-        measure : str
-            A name from :func:`imgsim_fast.measures`.
+        measure : str or Measure
+            A name from :func:`imgsim_fast.measures`, or a measure object. An object that has no
+            place in the registry (a callable of yours) must be given to :meth:`open` again.
         **options
             The measure's options; for "wasserstein" ``bins=256, range=(0, 256), p=1``.
 
@@ -85,17 +87,17 @@ class Index:
             An unknown measure or option, or a bad value.
         """
         kind = get_measure(measure, **options)
-        folder = _absolute(path)
+        folder = absolute(path)
         os.makedirs(folder, exist_ok=True)
-        _check_vacant(folder)  # before the lock file is made in somebody's folder
+        check_vacant(folder)  # before the lock file is made in somebody's folder
         with writer_lock(folder):
-            _check_vacant(folder)  # another process may have been faster
+            check_vacant(folder)  # another process may have been faster
             Catalog.create(folder, kind.name, kind.options, images.DECODER)
             sync_folder(folder)
-        return cls.open(folder)
+        return cls.open(folder, kind)
 
     @classmethod
-    def open(cls, path: PathLike, measure: str | None = None, **options: Any) -> Index:
+    def open(cls, path: PathLike, measure: str | Measure | None = None, **options: Any) -> Index:
         """Open an index.
 
         Parameters
@@ -113,10 +115,10 @@ class Index:
         IndexCorruptError
             The catalogue is damaged.
         """
-        catalog = Catalog(_absolute(path))
+        catalog = Catalog(absolute(path))
         try:
             _check_same(catalog, measure, options)
-            return cls(catalog)
+            return cls(catalog, measure if isinstance(measure, Measure) else None)
         except BaseException:
             catalog.close()
             raise
@@ -124,7 +126,7 @@ class Index:
     @staticmethod
     def exists(path: PathLike) -> bool:
         """Tell whether a directory holds an index."""
-        return os.path.isfile(os.path.join(_absolute(path), catalogs.FILE))
+        return os.path.isfile(os.path.join(absolute(path), catalogs.FILE))
 
     def close(self) -> None:
         """Close the catalogue; the object cannot be used afterwards."""
@@ -164,6 +166,16 @@ class Index:
     def options(self) -> dict[str, Any]:
         """The measure's options."""
         return dict(self._catalog.options)
+
+    @property
+    def unit(self) -> str:
+        """What a value of 1 means; empty for a bare number."""
+        return self._measure.unit
+
+    @property
+    def higher_is_better(self) -> bool:
+        """True where values are similarities."""
+        return self._measure.higher_is_better
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -293,7 +305,7 @@ class Index:
     ) -> Iterator[bytes]:
         catalog = builder.catalog
         if isinstance(given, (str, bytes, os.PathLike)):
-            path = _absolute_bytes(given)
+            path = absolute_bytes(given)
             if os.path.isdir(path):
                 with catalog.transaction(write=True):
                     catalog.add_folder(path)
@@ -311,7 +323,7 @@ class Index:
             ) from error
         seen = set()
         for item in items:
-            path = _absolute_bytes(item)
+            path = absolute_bytes(item)
             if path not in seen:
                 seen.add(path)
                 yield path
@@ -495,22 +507,6 @@ class Index:
             return problems_of(self._catalog, self._measure)
 
 
-def _absolute(path: PathLike) -> str:
-    return os.fsdecode(_absolute_bytes(path))
-
-
-def _absolute_bytes(path: PathLike) -> bytes:
-    try:
-        name = os.fsencode(path)
-    except TypeError as error:
-        raise InvalidTypeError(f"expected a path, got {path!r}") from error
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(f"{path!r} is no path: {error}") from error
-    if not name or b"\0" in name:
-        raise InvalidInputError(f"{path!r} is no path")
-    return os.path.abspath(name)
-
-
 def _measure_of(catalog: Catalog) -> Measure:
     """Make the measure that a catalogue names."""
     try:
@@ -522,19 +518,9 @@ def _measure_of(catalog: Catalog) -> Measure:
         ) from error
 
 
-def _check_vacant(folder: str) -> None:
-    """Raise if a folder holds anything but what an interrupted creation leaves."""
-    for name in sorted(os.listdir(folder)):
-        if name == catalogs.FILE:
-            raise FileExistsError(f"{folder!r} is an index already: use Index.open")
-        if name != "lock" and not name.startswith(catalogs.UNFINISHED):
-            hint = ", what is left of an index; delete it" if name.startswith("segment-") else ""
-            raise FileExistsError(f"{folder!r} exists and is not empty: it holds {name!r}{hint}")
-
-
 def _id_of(catalog: Catalog, item: int | PathLike) -> int:
     if isinstance(item, (str, bytes, os.PathLike)):
-        record = catalog.image(_absolute_bytes(item))
+        record = catalog.image(absolute_bytes(item))
         if record is None:
             raise InvalidInputError(f"{os.fsdecode(os.fspath(item))!r} is not in the index")
         return record.id
@@ -544,20 +530,24 @@ def _id_of(catalog: Catalog, item: int | PathLike) -> int:
     return number
 
 
-def _check_same(catalog: Catalog, measure: str | None, options: dict[str, Any]) -> None:
+def _check_same(catalog: Catalog, measure: str | Measure | None, options: dict[str, Any]) -> None:
     """Raise IndexMismatchError unless the index was made as the caller and this version expect."""
-    if measure is not None and measure != catalog.measure:
+    name = measure.name if isinstance(measure, Measure) else measure
+    if name is not None and name != catalog.measure:
         raise IndexMismatchError(
-            f"{catalog.folder!r} has measure {catalog.measure!r}, not {measure!r}"
+            f"{catalog.folder!r} has measure {catalog.measure!r}, not {name!r}"
         )
-    if options:
+    wanted: Mapping[str, Any] = {}
+    if isinstance(measure, Measure):
+        wanted = get_measure(measure, **options).options
+    elif options:
         _measure_of(catalog)
         wanted = get_measure(catalog.measure, **{**catalog.options, **options}).options
-        differing = [name for name in wanted if wanted[name] != catalog.options.get(name)]
-        if differing:
-            has = ", ".join(f"{name}={catalog.options.get(name)}" for name in differing)
-            asked = ", ".join(f"{name}={wanted[name]}" for name in differing)
-            raise IndexMismatchError(f"{catalog.folder!r} was made with {has}, not {asked}")
+    differing = [option for option in wanted if wanted[option] != catalog.options.get(option)]
+    if differing:
+        has = ", ".join(f"{option}={catalog.options.get(option)}" for option in differing)
+        asked = ", ".join(f"{option}={wanted[option]}" for option in differing)
+        raise IndexMismatchError(f"{catalog.folder!r} was made with {has}, not {asked}")
     if catalog.decoder != images.DECODER:
         raise IndexMismatchError(
             f"{catalog.folder!r} was made by the decoder {catalog.decoder}; this version has "

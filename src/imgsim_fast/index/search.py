@@ -14,7 +14,8 @@ from imgsim_fast._core import BadMassError
 from imgsim_fast.errors import IndexCorruptError
 from imgsim_fast.index.catalog import Catalog
 from imgsim_fast.index.segments import Segment, open_segment
-from imgsim_fast.measures.base import Measure, Row
+from imgsim_fast.measures.base import Measure
+from imgsim_fast.rows import Row
 
 _PIECE = 65536  # rows whose values are computed at once in a range search
 

@@ -1,5 +1,8 @@
 """Immutable segment files: plain ``.npy`` arrays of descriptor rows and image ids.
 
+Rows of one length are a matrix. Ragged rows are one array of bytes: ``n + 1`` little-endian int64
+offsets, in numbers of the row's type, then the numbers themselves.
+
 A segment is written once, made durable, and only then named by the catalogue, which also keeps the
 length and CRC-32 of each file. Nothing here ever changes a file that has been published.
 """
@@ -19,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast.errors import IndexCorruptError, IndexTruncatedError
+from imgsim_fast.rows import RaggedRows, Rows
 
 _NAME = re.compile(r"segment-[0-9]{8,19}")
 _PARTS = ("rows", "ids")
@@ -42,19 +46,17 @@ class Segment:
     """The arrays of a segment, mapped into memory; `ids` ascend."""
 
     record: SegmentRecord
-    rows: NDArray[Any]
+    rows: Rows
     ids: NDArray[np.int64]
 
 
-def write_segment(
-    folder: str, number: int, rows: NDArray[Any], ids: NDArray[np.int64]
-) -> SegmentRecord:
+def write_segment(folder: str, number: int, rows: Rows, ids: NDArray[np.int64]) -> SegmentRecord:
     """Write and make durable the files of a new segment; on any error they are removed again."""
     name = f"segment-{number:08d}"
     written: list[str] = []
     sizes: dict[str, tuple[int, int]] = {}
     try:
-        for part, array in zip(_PARTS, (rows, ids), strict=True):
+        for part, array in zip(_PARTS, (_as_array(rows), ids), strict=True):
             path = _file(folder, name, part)
             written.append(path)
             sizes[part] = _write_array(path, array)
@@ -68,22 +70,49 @@ def write_segment(
 
 
 def open_segment(
-    folder: str, record: SegmentRecord, dtype: np.dtype[Any], row_length: int
+    folder: str, record: SegmentRecord, dtype: np.dtype[Any], row_length: int | None
 ) -> Segment:
     """Map a segment, after checking its length, its checksum and the shape of its arrays."""
     if _NAME.fullmatch(record.name) is None:
         raise IndexCorruptError(f"the catalogue names a segment {record.name!r}")
     if record.rows == 0:
         raise IndexCorruptError(f"the catalogue says that {record.name} is empty")
-    rows = _open_array(
-        _file(folder, record.name, "rows"), record.rows_bytes, record.rows_crc, dtype,
-        (record.rows, row_length),
-    )  # fmt: skip
+    file = _file(folder, record.name, "rows")
+    size, crc = record.rows_bytes, record.rows_crc
+    rows: Rows
+    if row_length is None:
+        packed = _open_array(file, size, crc, np.dtype(np.uint8), None)
+        rows = _as_ragged(record, packed, dtype)
+    else:
+        rows = _open_array(file, size, crc, dtype, (record.rows, row_length))
     ids = _open_array(
         _file(folder, record.name, "ids"), record.ids_bytes, record.ids_crc, np.dtype(np.int64),
         (record.rows,),
     )  # fmt: skip
     return Segment(record, rows, ids)
+
+
+def _as_array(rows: Rows) -> NDArray[Any]:
+    if not isinstance(rows, RaggedRows):
+        return rows
+    offsets = rows.offsets - rows.offsets[0]
+    values = rows.values[rows.offsets[0] : rows.offsets[-1]]
+    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    return np.concatenate([offsets.astype("<i8").view(np.uint8), little.view(np.uint8)])
+
+
+def _as_ragged(
+    record: SegmentRecord, packed: NDArray[np.uint8], dtype: np.dtype[Any]
+) -> RaggedRows:
+    head = 8 * (record.rows + 1)
+    length = len(packed) - head
+    if length >= 0 and length % dtype.itemsize == 0:
+        offsets = packed[:head].view("<i8").astype(np.int64)
+        values = packed[head:].view(dtype.newbyteorder("<"))
+        ends = (offsets[0], offsets[-1]) == (0, len(values))
+        if ends and (offsets[1:] >= offsets[:-1]).all():
+            return RaggedRows(values, offsets)
+    raise IndexCorruptError(f"{record.name}.rows.npy does not hold {record.rows} rows of {dtype}")
 
 
 def remove_orphans(folder: str, known: set[str]) -> None:
@@ -137,8 +166,9 @@ def _length_and_crc(file: BinaryIO) -> tuple[int, int]:
 
 
 def _open_array(
-    path: str, size: int, crc: int, dtype: np.dtype[Any], shape: tuple[int, ...]
+    path: str, size: int, crc: int, dtype: np.dtype[Any], shape: tuple[int, ...] | None
 ) -> NDArray[Any]:
+    """Map an array; a shape of None stands for one dimension of any length."""
     name = os.path.basename(path)
     with contextlib.ExitStack() as opened:
         try:
@@ -160,6 +190,8 @@ def _open_array(
         except Exception as error:
             raise IndexCorruptError(f"{name} is not an array: {error!r}"[:300]) from error
         start = file.tell()
+        if shape is None:
+            shape = found_shape if len(found_shape) == 1 else (-1,)
         length = math.prod(shape) * dtype.itemsize
         if (found_shape, fortran, found_dtype, start + length) != (shape, False, dtype, size):
             raise IndexCorruptError(

@@ -35,21 +35,21 @@ def problems_of(catalog: Catalog, measure: Measure) -> list[str]:
             except (IndexCorruptError, OSError) as error:
                 problems.append(str(error))
             else:
-                problems += _within(segment)
+                problems += _within(segment, measure)
                 ids[record.id] = segment.ids
         problems += _references(images, dead, ids, {record.id: record.rows for record in records})
         if not problems or catalog.version() == version:
             return problems
 
 
-def _within(segment: Segment) -> list[str]:
+def _within(segment: Segment, measure: Measure) -> list[str]:
     """Look at one segment by itself."""
     problems = []
     if (np.diff(segment.ids) <= 0).any():
         problems.append(f"{segment.record.name}: ids do not ascend")
-    empty = np.flatnonzero(~segment.rows.any(axis=1))
-    if empty.size:
-        problems.append(f"{segment.record.name}: row {empty[0]} is empty")
+    bad = measure.first_bad(segment.rows)
+    if bad is not None:
+        problems.append(f"{segment.record.name}: row {bad[0]} {bad[1]}")
     return problems
 
 

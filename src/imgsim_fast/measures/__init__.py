@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from imgsim_fast import images
 from imgsim_fast._pillow import named
-from imgsim_fast.errors import InvalidInputError, InvalidTypeError
-from imgsim_fast.measures.base import Measure, Row
-from imgsim_fast.measures.wasserstein import Wasserstein
+from imgsim_fast.measures.base import Measure
+from imgsim_fast.measures.registry import get_measure, measures
+from imgsim_fast.rows import Row
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,40 +20,6 @@ __all__ = ["Measure", "compare", "describe", "get_measure", "measures"]
 
 # What else an image can be: a Pillow image in mode L or RGB.
 ImageLike = str | bytes | bytearray | memoryview | os.PathLike[Any] | NDArray[Any]
-
-_MEASURES: dict[str, type[Wasserstein]] = {Wasserstein.name: Wasserstein}
-
-
-def measures() -> dict[str, str]:
-    """Name the measures.
-
-    Returns
-    -------
-    dict of str to str
-        Each name with one line of help.
-
-    Examples
-    --------
-    >>> import imgsim_fast as isf
-    >>> sorted(isf.measures())
-    ['wasserstein']
-    """
-    return {name: kind.summary for name, kind in _MEASURES.items()}
-
-
-def get_measure(measure: str = "wasserstein", **options: Any) -> Measure:
-    """Make a measure from its name and options; errors name what is wrong."""
-    name: object = measure
-    kind = _MEASURES.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise InvalidInputError(f"measure must be one of {', '.join(_MEASURES)}, got {measure!r}")
-    known = kind().options
-    for option in options:
-        if option not in known:
-            raise InvalidTypeError(
-                f"measure {measure!r} has no option {option!r}; it has {', '.join(known)}"
-            )
-    return kind(**options)
 
 
 def describe(measure: Measure, image: ImageLike | Image) -> Row:
@@ -67,7 +33,7 @@ def describe(measure: Measure, image: ImageLike | Image) -> Row:
 def compare(
     image1: ImageLike | Image,
     image2: ImageLike | Image,
-    measure: str = "wasserstein",
+    measure: str | Measure = "wasserstein",
     **options: Any,
 ) -> float:
     """Compare two images by a measure.
@@ -76,15 +42,16 @@ def compare(
     ----------
     image1, image2 : path, encoded bytes, uint8 array of shape (h, w) or (h, w, 3), Pillow image
         Sizes may differ. A Pillow image must be in mode L or RGB.
-    measure : str
-        A name from :func:`measures`.
+    measure : str or Measure
+        A name from :func:`measures`, or a measure object.
     **options
         The measure's options; for "wasserstein": ``bins=256, range=(0, 256), p=1``.
 
     Returns
     -------
     float
-        For "wasserstein": the distance of the grey-level distributions, in grey levels.
+        For "wasserstein": the distance of the grey-level distributions, in grey levels. Whether
+        more is better depends on the measure (docs/measures.md).
 
     Raises
     ------

@@ -2,63 +2,116 @@
 
 from __future__ import annotations
 
+import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast.knn import Neighbors
+from imgsim_fast.rows import RaggedRows, Row, Rows, as_rows
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Row = NDArray[Any]
+__all__ = ["Measure", "RaggedRows", "Row", "Rows", "rank"]
 
 
-class Measure(Protocol):
+class Measure(ABC):
     """One way to compare images. Objects are immutable and safe to share between threads.
+
+    A measure of your own derives from this class, or wraps a function in
+    :class:`imgsim_fast.measures.Embedding`; calls that take a measure's name take the object.
 
     Attributes
     ----------
-    name, summary : str
-        The registry's key and one line of help.
+    name : str
+        The registry's key; what an index stores.
     unit : str
         What a value of 1 means; empty for a bare number.
     higher_is_better : bool
         False for distances, True for similarities.
-    options : mapping
-        Every option with its value, as plain JSON types; an index stores them and refuses others.
     row_dtype, row_length
-        The descriptor: a row of this many numbers.
+        The descriptor: a row of this many numbers; None where rows differ in length.
+    near_identical : float
+        The value that near-identical images (saved again, scaled a little) reach or beat.
+    in_batches : bool
+        True where `describe_many` is faster than `describe` for each.
     """
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    unit: ClassVar[str]
-    higher_is_better: ClassVar[bool]
-    row_dtype: ClassVar[np.dtype[Any]]
+    name: str
+    unit: ClassVar[str] = ""
+    higher_is_better: bool = False
+    row_dtype: np.dtype[Any]
+    near_identical: float = 0.0
+    in_batches: bool = False
+
+    @classmethod
+    def option_names(cls) -> tuple[str, ...]:
+        """Names of the options, as the constructor takes them."""
+        return tuple(inspect.signature(cls).parameters)
 
     @property
-    def options(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @abstractmethod
+    def options(self) -> Mapping[str, Any]:
+        """Every option with its value as plain JSON types; an index stores them, refuses others."""
 
     @property
-    def row_length(self) -> int: ...  # noqa: D102
+    @abstractmethod
+    def row_length(self) -> int | None:
+        """Numbers in a descriptor; None where that depends on the image."""
 
+    @abstractmethod
     def describe(self, image: Image | NDArray[Any]) -> Row:
-        """Descriptor of a decoded image (Pillow, mode "L" or "RGB") or uint8 array."""
-        ...
+        """Descriptor of a decoded image (Pillow, mode "L" or "RGB") or uint8 array.
+
+        One-dimensional, of `row_dtype`. A Pillow image may carry an orientation that is not yet
+        applied: measures to which it matters take pixels from ``descriptors.grey_pixels`` and
+        ``descriptors.rgb_pixels``, which apply it.
+        """
+
+    @abstractmethod
+    def values(self, query: Row, rows: Rows, threads: int) -> NDArray[np.float64]:
+        """Value of the query against each of many rows; finite, whatever the images."""
+
+    def describe_many(self, images: list[Any]) -> list[Row]:
+        """Descriptors of several images: for encoders that work on batches."""
+        return [self.describe(image) for image in images]
 
     def compare(self, a: Row, b: Row) -> float:
         """Value for two descriptors."""
-        ...
-
-    def values(self, query: Row, rows: Row, threads: int) -> NDArray[np.float64]:
-        """Value of the query against each of many rows."""
-        ...
+        return float(self.values(a, as_rows([b], self.row_dtype, self.row_length), 1)[0])
 
     def nearest(
-        self, query: Row, rows: Row, skip: NDArray[np.uint8] | None, k: int, threads: int
+        self, query: Row, rows: Rows, skip: NDArray[np.uint8] | None, k: int, threads: int
     ) -> Neighbors:
         """Return the best k rows that are not skipped, best first, ties to the lower row."""
-        ...
+        found = self.values(query, rows, threads)
+        order = rank(found, skip, k, higher_is_better=self.higher_is_better)
+        return Neighbors(found[order], order)
+
+    def first_bad(self, rows: Rows) -> tuple[int, str] | None:
+        """Find a stored descriptor that cannot be one: its row and what is wrong with it."""
+        return None
+
+
+def rank(
+    values: NDArray[np.float64],
+    skip: NDArray[np.uint8] | None,
+    k: int,
+    *,
+    higher_is_better: bool,
+) -> NDArray[np.int64]:
+    """Return the indices of the best k values not skipped, best first, ties to the lower.
+
+    O(n), and O(c log c) for the c values that are at least as good as the k-th.
+    """
+    key = -values if higher_is_better else values
+    alive = np.arange(len(key)) if skip is None else np.flatnonzero(np.asarray(skip) == 0)
+    if k < len(alive):
+        limit = np.partition(key[alive], k - 1)[k - 1]
+        alive = alive[key[alive] <= limit]
+    order = alive[np.argsort(key[alive], kind="stable")][:k]
+    return order.astype(np.int64)

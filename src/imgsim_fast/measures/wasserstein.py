@@ -14,7 +14,8 @@ from imgsim_fast.descriptors import grey_histogram
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 from imgsim_fast.histogram import as_range, make_axis
 from imgsim_fast.knn import Neighbors
-from imgsim_fast.measures.base import Row
+from imgsim_fast.measures.base import Measure
+from imgsim_fast.rows import Row, Rows, as_matrix
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _MAX_BINS = 65536
 
 
-class Wasserstein:
+class Wasserstein(Measure):
     """W_p between grey histograms, in grey levels.
 
     A distance of 3 (p = 1) says: to turn one image's grey levels into the other's, a pixel has to
@@ -39,11 +40,10 @@ class Wasserstein:
         Order, at least 1.
     """
 
-    name: ClassVar[str] = "wasserstein"
-    summary: ClassVar[str] = "earth mover's distance of grey-level distributions"
+    name = "wasserstein"
     unit: ClassVar[str] = "grey levels"
-    higher_is_better: ClassVar[bool] = False
-    row_dtype: ClassVar[np.dtype[Any]] = np.dtype(np.uint32)
+    row_dtype = np.dtype(np.uint32)
+    near_identical = 0.5
 
     def __init__(
         self, bins: int = 256, range: tuple[float, float] = (0, 256), p: float = 1
@@ -87,23 +87,24 @@ class Wasserstein:
             raise InvalidInputError(f"the image has {total} pixels, more than 2**32 - 1")
         return counts.astype(np.uint32)
 
-    def compare(self, a: Row, b: Row) -> float:
-        """W_p of two histograms, in grey levels."""
-        return float(self.values(a, b[None, :], 1)[0])
-
-    def values(self, query: Row, rows: Row, threads: int) -> NDArray[np.float64]:
+    def values(self, query: Row, rows: Rows, threads: int) -> NDArray[np.float64]:
         """W_p of the query to each of the rows, shape (n,)."""
-        out: NDArray[np.float64] = np.empty((1, rows.shape[0]))
-        _core.cdist(self._metric, self._checked(query)[None, :], rows, out, threads)
+        out: NDArray[np.float64] = np.empty((1, len(rows)))
+        _core.cdist(self._metric, self._checked(query)[None, :], as_matrix(rows), out, threads)
         return out.reshape(-1)
 
     def nearest(
-        self, query: Row, rows: Row, skip: NDArray[np.uint8] | None, k: int, threads: int
+        self, query: Row, rows: Rows, skip: NDArray[np.uint8] | None, k: int, threads: int
     ) -> Neighbors:
         """Exact k nearest rows; ties to the lower row."""
         many = self._checked(query)[None, :]
-        distances, indices = _core.knn(self._metric, many, rows, skip, k, threads)
+        distances, indices = _core.knn(self._metric, many, as_matrix(rows), skip, k, threads)
         return Neighbors(distances[0], indices[0])
+
+    def first_bad(self, rows: Rows) -> tuple[int, str] | None:
+        """Find a histogram without a pixel."""
+        empty = np.flatnonzero(~as_matrix(rows).any(axis=1))
+        return (int(empty[0]), "is empty") if empty.size else None
 
     def _checked(self, query: Row) -> Row:
         if query.shape != (self._bins,) or query.dtype != self.row_dtype:

@@ -1,0 +1,171 @@
+"""What the commands print: tables for people, JSON for programs, a bar meanwhile.
+
+Results go to standard output, everything else to standard error. Names of files are shown with
+control characters escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgsim_fast.report.names import display_name
+
+if TYPE_CHECKING:
+    from imgsim_fast.index import AddReport, Index, Matches
+
+_SHOWN_SKIPPED = 20
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print an object for programs."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def json_path(path: str) -> dict[str, str] | str:
+    """Return the path as text; where it is none, a shown form and its bytes in base64."""
+    raw = os.fsencode(path)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"shown": display_name(path), "base64": base64.b64encode(raw).decode()}
+
+
+def json_skipped(skipped: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return skipped files for programs."""
+    return [{"path": json_path(path), "reason": reason} for path, reason in skipped]
+
+
+def shown(path: str) -> str:
+    """Return the path for a terminal, relative to the working directory where that is shorter."""
+    with contextlib.suppress(ValueError, OSError):  # another drive; a directory that has gone
+        relative = os.path.relpath(path)
+        if not relative.startswith(os.pardir):
+            return display_name(relative)
+    return display_name(path)
+
+
+def size_in_words(size: float) -> str:
+    """Return a number of bytes with its unit."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def print_added(report: AddReport, store: Index, as_json: bool, silent: bool = False) -> None:
+    """Print what `add` or `refresh` did."""
+    if as_json:
+        print_json(
+            {
+                "index": json_path(store.path), "images": len(store), "added": report.added,
+                "updated": report.updated, "unchanged": report.unchanged,
+                "removed": report.removed, "skipped": json_skipped(report.skipped),
+                "seconds": round(report.seconds, 6),
+            }
+        )  # fmt: skip
+        return
+    if silent:
+        return
+    parts = [
+        f"{number:,} {word}"
+        for word in ("added", "updated", "unchanged", "removed")
+        if (number := getattr(report, word))
+    ]
+    done = ", ".join(parts) or "no images found"
+    click.echo(f"{len(store):,} images in {shown(store.path)} ({done}) in {report.seconds:.2f} s")
+    list_skipped(report.skipped, err=True)
+
+
+def list_skipped(skipped: list[tuple[str, str]], *, err: bool) -> None:
+    """List the first of the skipped files."""
+    if skipped:
+        files = "1 file" if len(skipped) == 1 else f"{len(skipped):,} files"
+        click.echo(f"skipped {files} that could not be read:", err=err)
+    for path, reason in skipped[:_SHOWN_SKIPPED]:
+        click.echo(f"  {shown(path)}: {display_name(reason)}", err=err)
+    if len(skipped) > _SHOWN_SKIPPED:
+        more = len(skipped) - _SHOWN_SKIPPED
+        click.echo(f"  ... and {more:,} more (imgsim stats INDEX --json lists all)", err=err)
+
+
+def print_matches(
+    query: str, where: str, store: Index, matches: Matches, seconds: float,
+    skipped: list[tuple[str, str]], as_json: bool,
+) -> None:  # fmt: skip
+    """Print a ranking."""
+    if as_json:
+        print_json(
+            {
+                "query": json_path(query), "searched": len(store), "measure": store.measure,
+                "options": store.options, "seconds": round(seconds, 6),
+                "matches": [
+                    {"rank": rank, "distance": float(distance), "id": int(number),
+                     "path": json_path(path)}
+                    for rank, (distance, number, path) in enumerate(zip(*matches, strict=True), 1)
+                ],
+                "skipped": json_skipped(skipped),
+            }
+        )  # fmt: skip
+        return
+    words = "similarity" if store.higher_is_better else "distance"
+    unit = f" in {store.unit}" if store.unit else ""
+    click.echo(
+        f"{shown(query)}: {len(matches.ids)} of {len(store):,} images in {shown(where)}, "
+        f"{seconds * 1e3:.1f} ms"
+    )
+    if matches.paths:
+        click.echo(f"\n rank {words:>9}  image          ({store.measure} {words}{unit})")
+    else:
+        click.echo("no image is that near" if len(store) else "the index is empty")
+    for rank, (distance, path) in enumerate(zip(matches.distances, matches.paths, strict=True), 1):
+        gone = "" if os.path.lexists(path) else "   (the file has gone)"
+        click.echo(f"{rank:5d}  {distance:8.3f}  {shown(path)}{gone}")
+    list_skipped(skipped, err=True)
+
+
+def write_page(
+    file: str, force: bool, store: Index, query: str, where: str, matches: Matches,
+    seconds: float, skipped: int,
+) -> None:  # fmt: skip
+    """Write the page of a search."""
+    from imgsim_fast.report import search_page, write_text_atomically
+
+    page = search_page(store, query, matches, source=where, seconds=seconds, skipped=skipped)
+    write_text_atomically(file, page, force=force)
+
+
+@contextlib.contextmanager
+def progress_bar(
+    what: str, total: Callable[[], int], *, quiet: bool
+) -> Iterator[Callable[[int], None] | None]:
+    """Show a bar if standard error is a terminal; gives what to call with the number done."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total())
+        yield lambda done: bar.update(task, completed=done)

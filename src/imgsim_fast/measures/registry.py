@@ -1,0 +1,67 @@
+"""The measures by name. A measure's module is imported when somebody asks for it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+from imgsim_fast.measures.base import Measure
+
+__all__ = ["get_measure", "measures"]
+
+
+class _Entry(NamedTuple):
+    module: str
+    factory: str
+    summary: str
+
+
+_MEASURES: dict[str, _Entry] = {
+    "wasserstein": _Entry(
+        "wasserstein", "Wasserstein", "earth mover's distance of grey-level distributions"
+    ),
+}
+
+
+def measures() -> dict[str, str]:
+    """Name the measures.
+
+    Returns
+    -------
+    dict of str to str
+        Each name with one line of help.
+
+    Examples
+    --------
+    >>> import imgsim_fast as isf
+    >>> isf.measures()["wasserstein"]
+    "earth mover's distance of grey-level distributions"
+    """
+    return {name: entry.summary for name, entry in _MEASURES.items()}
+
+
+def get_measure(measure: str | Measure = "wasserstein", **options: Any) -> Measure:
+    """Make a measure from its name and options; errors name what is wrong.
+
+    A measure object is returned as it is; it takes no more options.
+    """
+    if isinstance(measure, Measure):
+        if options:
+            raise InvalidTypeError(
+                f"measure {measure.name!r} is an object that has its options; got "
+                f"{', '.join(options)} besides"
+            )
+        return measure
+    name: object = measure
+    entry = _MEASURES.get(name) if isinstance(name, str) else None
+    if entry is None:
+        raise InvalidInputError(f"measure must be one of {', '.join(_MEASURES)}, got {measure!r}")
+    module = import_module(f"imgsim_fast.measures.{entry.module}")
+    kind: type[Measure] = getattr(module, entry.factory)
+    known = kind.option_names()
+    for option in options:
+        if option not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise InvalidTypeError(f"measure {measure!r} has no option {option!r}; {has}")
+    return kind(**options)
