@@ -19,7 +19,7 @@ from imgsim_fast import compat, errors
 from imgsim_fast.compat.cv2 import DIST_C, DIST_L1, DIST_L2, DIST_USER, EMD
 from imgsim_fast.histogram import histogram, histograms
 from imgsim_fast.knn import Neighbors, knn
-from imgsim_fast.measures import compare, measures
+from imgsim_fast.measures import Comparison, compare, compare_all, measures
 from imgsim_fast.pairwise import cdist, pdist
 from imgsim_fast.transport import TransportResult, emd, transport
 from imgsim_fast.wasserstein import cdf_vectors, wasserstein_1d
@@ -37,6 +37,7 @@ __all__ = [
     "DIST_USER",
     "EMD",
     "AddReport",
+    "Comparison",
     "Index",
     "Matches",
     "Neighbors",
@@ -44,6 +45,7 @@ __all__ = [
     "cdf_vectors",
     "cdist",
     "compare",
+    "compare_all",
     "compat",
     "decode",
     "emd",

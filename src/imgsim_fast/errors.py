@@ -19,8 +19,10 @@ __all__ = [
     "InvalidInputError",
     "InvalidTypeError",
     "MissingExtraError",
+    "MissingModelError",
     "OutOfRangeError",
     "UnbalancedMassError",
+    "UnusableMeasureError",
 ]
 
 
@@ -80,5 +82,13 @@ class IndexLockedError(ImgsimError, RuntimeError):
     """Another process is writing to the index; the message names it."""
 
 
-class MissingExtraError(ImgsimError, ImportError):
+class UnusableMeasureError(ImgsimError, RuntimeError):
+    """A measure lacks something outside this library; the message says what to do about it."""
+
+
+class MissingExtraError(UnusableMeasureError, ImportError):
     """A measure or estimator needs a package that is not installed; the message says which."""
+
+
+class MissingModelError(UnusableMeasureError, ValueError):
+    """A measure needs a model file that was not given, does not exist or is another one."""

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
-from imgsim_fast import images
 from imgsim_fast._pillow import named
 from imgsim_fast.measures.base import Measure
+from imgsim_fast.measures.pair import Comparison, ImageLike, compare_all, decoded
 from imgsim_fast.measures.registry import get_measure, measures
 from imgsim_fast.rows import Row
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Measure", "compare", "describe", "get_measure", "measures"]
-
-# What else an image can be: a Pillow image in mode L or RGB.
-ImageLike = str | bytes | bytearray | memoryview | os.PathLike[Any] | NDArray[Any]
+__all__ = [
+    "Comparison",
+    "ImageLike",
+    "Measure",
+    "compare",
+    "compare_all",
+    "describe",
+    "get_measure",
+    "measures",
+]
 
 
 def describe(measure: Measure, image: ImageLike | Image) -> Row:
     """Descriptor of an encoded image (path, bytes, file), a decoded one, or a uint8 array."""
-    if isinstance(image, (str, bytes, bytearray, memoryview, os.PathLike)):
-        with named(image):
-            return measure.describe(images.open_pixels(images.read_source(image)))
-    return measure.describe(image)
+    with named(image):
+        return measure.describe(decoded(image))
 
 
 def compare(
