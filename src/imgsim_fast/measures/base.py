@@ -39,6 +39,8 @@ class Measure(ABC):
         The value that near-identical images (saved again, scaled a little) reach or beat.
     in_batches : bool
         True where `describe_many` is faster than `describe` for each.
+    drawn_as : str
+        How a report draws what the measure sees (``report.sights``); empty where it cannot.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Measure(ABC):
     row_dtype: np.dtype[Any]
     near_identical: float = 0.0
     in_batches: bool = False
+    drawn_as: str = ""
 
     @classmethod
     def option_names(cls) -> tuple[str, ...]:
