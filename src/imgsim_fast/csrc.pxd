@@ -266,3 +266,24 @@ cdef extern from "imgsim/transport_batch.hpp" namespace "imgsim" nogil:
     BatchResult transport_knn(const TransportBatch& batch, size_t k, size_t threads,
                               const Cancel& cancel, double* distances,
                               int64_t* indices) except +
+
+
+cdef extern from "imgsim/lab.hpp" namespace "imgsim" nogil:
+    void lab_from_srgb(const double* rgb, size_t pixels, double* lab) except +
+    void lab_from_srgb(const uint8_t* rgb, size_t pixels, double* lab) except +
+
+
+cdef extern from "imgsim/palette.hpp" namespace "imgsim" nogil:
+    cdef struct PaletteOptions:
+        size_t colors
+        double position_weight
+
+    cdef cppclass Palette:
+        cbool cancelled
+        size_t dims
+        vector[int64_t] counts
+        vector[double] points
+        vector[uint8_t] rgb
+
+    Palette color_palette(const ImageView& rgb, const PaletteOptions& options,
+                          const Cancel& cancel) except +
