@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "imgsim/views.hpp"
 
@@ -29,19 +28,18 @@ struct SparseRows {
   }
 };
 
-struct SparseCounts {
-  std::vector<std::uint32_t> keys;
-  std::vector<std::uint32_t> counts;
-};
-
 constexpr std::size_t kMostKeyedChannels = 3;
 
-// 8-bit image of 1 to 3 channels and fewer than 2^32 pixels. Level v of channel c lies in bin
-// v * bins[c] / 256 (rounded down) of bins[c] <= 256; the key counts the last channel fastest.
+// How many elements sparse_histogram() needs room for in each output.
+std::size_t sparse_histogram_room(const ImageView& image, const std::size_t* bins);
+
+// Writes the keys and counts of an 8-bit image of 1 to 3 channels and fewer than 2^32 pixels, and
+// returns their number. Level v of channel c lies in bin v * bins[c] / 256 (rounded down) of
+// bins[c] <= 256; the key counts the last channel fastest.
 //
-// Radix sort by the upper 12 of at most 24 bits, then one small table for the lower 12: about 3 ns
+// Radix sort by the upper 12 of at most 24 bits, then one small table for the lower 12: about 4 ns
 // and 2 bytes of scratch per pixel.
-SparseCounts sparse_histogram(const ImageView& image, const MaskView& mask,
-                              const std::size_t* bins);
+std::size_t sparse_histogram(const ImageView& image, const MaskView& mask, const std::size_t* bins,
+                             std::uint32_t* keys, std::uint32_t* counts);
 
 }  // namespace imgsim

@@ -3,8 +3,6 @@
 // decides.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <vector>
 
 #include "comparison_parts.hpp"
 #include "imgsim/histogram_comparison.hpp"
@@ -14,7 +12,7 @@ namespace imgsim {
 namespace {
 
 constexpr std::uint64_t kMostTotal = (std::uint64_t{1} << 32) - 1;
-constexpr std::size_t kBlock = 1024;  // pairs that are gathered before they are used
+constexpr std::size_t kBlock = 256;  // pairs that are gathered before they are used
 
 double exact_part(std::uint64_t x, int shift) {
   return static_cast<double>((x >> shift) & 0xFFFFFFFFU);
@@ -151,91 +149,112 @@ class Tally {
 
 // ---- which bins both have --------------------------------------------------------------------
 
-// Two ascending lists of keys, without a branch that could be guessed wrong.
+// A stretch of two ascending lists of keys, walked without a branch that could be guessed wrong.
 template <bool Missing>
-void merge(const SparseView& a, const SparseView& b, Tally* tally) {
-  std::uint32_t both_a[kBlock + 1], both_b[kBlock + 1], alone[Missing ? kBlock + 1 : 1];
-  std::size_t i = 0, j = 0, n = 0, m = 0;
-  while (i < a.size && j < b.size) {
-    const std::uint32_t key_a = a.keys[i], key_b = b.keys[j];
-    both_a[n] = a.counts[i];
-    both_b[n] = b.counts[j];
-    n += key_a == key_b;
-    if (n == kBlock) {
-      tally->add_common(both_a, both_b, n);
-      n = 0;
-    }
-    if constexpr (Missing) {
-      alone[m] = a.counts[i];
-      m += key_a < key_b;
-      if (m == kBlock) {
-        tally->add_missing(alone, m);
-        m = 0;
-      }
-    }
-    i += key_a <= key_b;
-    j += key_b <= key_a;
-  }
-  tally->add_common(both_a, both_b, n);
-  if constexpr (Missing) {
-    tally->add_missing(alone, m);
-    tally->add_missing(a.counts + i, a.size - i);
-  }
-}
-
-// The counts of one histogram by key, in pages of which those without a count are one.
-class PagedCounts {
+class Walk {
  public:
-  PagedCounts(const SparseView& counts, std::uint64_t bins)
-      : pages_(static_cast<std::size_t>((bins - 1) >> kPageBits) + 1), table_(kPage) {
-    std::size_t last = 0;
-    for (std::size_t i = 0; i < counts.size; ++i) {
-      const std::size_t page = counts.keys[i] >> kPageBits;
-      if (page >= pages_.size()) continue;  // the caller has changed a key
-      if (pages_[page] == 0) {
-        last += kPage;
-        pages_[page] = last;
-        table_.resize(last + kPage);
-      }
-      table_[pages_[page] + (counts.keys[i] & (kPage - 1))] = counts.counts[i];
-    }
+  // a[i, end_a) and b[j, end_b)
+  void begin(const SparseView& a, std::size_t i, std::size_t end_a, const SparseView& b,
+             std::size_t j, std::size_t end_b) {
+    a_ = a, i_ = i, end_a_ = end_a;
+    b_ = b, j_ = j, end_b_ = end_b;
   }
 
-  // The pairs of counts of `query`, whose table this is, and of a row, in the order of merge().
-  void look_up(const SparseView& row, Tally* tally) const {
-    std::uint32_t both_query[kBlock + 1], both_row[kBlock + 1];
-    std::size_t n = 0;
-    for (std::size_t j = 0; j < row.size; ++j) {
-      const std::size_t page = row.keys[j] >> kPageBits;
-      if (page >= pages_.size()) break;  // the caller has changed a key
-      both_query[n] = table_[pages_[page] + (row.keys[j] & (kPage - 1))];
-      both_row[n] = row.counts[j];
-      n += both_query[n] != 0;
-      if (n == kBlock) {
-        tally->add_common(both_query, both_row, n);
-        n = 0;
-      }
+  bool goes_on() const { return i_ < end_a_ && j_ < end_b_; }
+
+  void step(Tally* tally) {
+    const std::uint32_t key_a = a_.keys[i_], key_b = b_.keys[j_];
+    both_a_[n_] = a_.counts[i_];
+    both_b_[n_] = b_.counts[j_];
+    n_ += key_a == key_b;
+    if (n_ == kBlock) give_common(tally);
+    if constexpr (Missing) {
+      alone_[m_] = a_.counts[i_];
+      m_ += key_a < key_b;
+      if (m_ == kBlock) give_missing(tally);
     }
-    tally->add_common(both_query, both_row, n);
+    i_ += key_a <= key_b;
+    j_ += key_b <= key_a;
+  }
+
+  void finish(Tally* tally) {
+    while (goes_on()) step(tally);
+    give_common(tally);
+    if constexpr (Missing) {
+      give_missing(tally);
+      tally->add_missing(a_.counts + i_, end_a_ - i_);
+    }
   }
 
  private:
-  static constexpr unsigned kPageBits = 8;
-  static constexpr std::size_t kPage = std::size_t{1} << kPageBits;
-  std::vector<std::size_t> pages_;  // where a page begins; 0: the empty one
-  std::vector<std::uint32_t> table_;
+  void give_common(Tally* tally) {
+    tally->add_common(both_a_, both_b_, n_);
+    n_ = 0;
+  }
+  void give_missing(Tally* tally) {
+    tally->add_missing(alone_, m_);
+    m_ = 0;
+  }
+
+  SparseView a_, b_;
+  std::size_t i_ = 0, end_a_ = 0, j_ = 0, end_b_ = 0, n_ = 0, m_ = 0;
+  std::uint32_t both_a_[kBlock], both_b_[kBlock], alone_[Missing ? kBlock : 1];
 };
+
+std::size_t first_not_below(const SparseView& view, std::uint32_t key) {
+  return static_cast<std::size_t>(std::lower_bound(view.keys, view.keys + view.size, key) -
+                                  view.keys);
+}
+
+// The i whose key cuts the lists so that about `elements` of them lie below it.
+std::size_t cut(const SparseView& a, const SparseView& b, std::size_t elements) {
+  std::size_t low = 0, high = a.size;
+  while (low < high) {
+    const std::size_t middle = low + (high - low) / 2;
+    if (middle + first_not_below(b, a.keys[middle]) < elements)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+// Four stretches at a time: their steps do not wait for each other.
+template <bool Missing>
+void merge(const SparseView& a, const SparseView& b, Tally* tally) {
+  constexpr std::size_t kWalks = 4;
+  Walk<Missing> walks[kWalks];
+  std::size_t i = 0, j = 0;
+  for (std::size_t w = 0; w < kWalks; ++w) {
+    const bool last = w + 1 == kWalks;
+    const std::size_t end_a =
+        last ? a.size : std::max(i, cut(a, b, (a.size + b.size) / kWalks * (w + 1)));
+    const std::size_t end_b = end_a == a.size ? b.size : first_not_below(b, a.keys[end_a]);
+    walks[w].begin(a, i, end_a, b, std::min(j, end_b), end_b);
+    i = end_a;
+    j = end_b;
+  }
+  while (walks[0].goes_on() && walks[1].goes_on() && walks[2].goes_on() && walks[3].goes_on())
+    for (Walk<Missing>& walk : walks) walk.step(tally);
+  for (Walk<Missing>& walk : walks) walk.finish(tally);
+}
+
+ComparisonResult compare(Comparison method, bool normalize, const Side& a, const Side& b,
+                         std::uint64_t bins) {
+  if (!a.good) return {ComparisonStatus::bad_first, 0};
+  if (!b.good) return {ComparisonStatus::bad_second, 0};
+  Tally tally(method, normalize, a, b, bins);
+  tally.wants_missing() ? merge<true>(a.view, b.view, &tally)
+                        : merge<false>(a.view, b.view, &tally);
+  return {ComparisonStatus::good, tally.value()};
+}
 
 }  // namespace
 
 ComparisonResult compare_sparse(Comparison method, bool normalize, const SparseView& a,
                                 const SparseView& b, std::uint64_t bins) {
   const Side first(a, bins), second(b, bins);
-  if (!first.good) return {ComparisonStatus::bad_first, 0};
-  if (!second.good) return {ComparisonStatus::bad_second, 0};
-  Tally tally(method, normalize, first, second, bins);
-  tally.wants_missing() ? merge<true>(a, b, &tally) : merge<false>(a, b, &tally);
-  return {ComparisonStatus::good, tally.value()};
+  return compare(method, normalize, first, second, bins);
 }
 
 ComparisonBatch compare_sparse_one_to_many(Comparison method, bool normalize,
@@ -245,26 +264,11 @@ ComparisonBatch compare_sparse_one_to_many(Comparison method, bool normalize,
   const Side first(query, bins);
   if (!first.good) return {false, ComparisonStatus::bad_first, 0};
   if (rows.rows == 0) return {};
-  // A table of the query's counts pays from a few rows on; where bins that rows lack matter, and
-  // where a count of 0 could not be told from none, lists are merged.
-  const bool zeros = std::find(query.counts, query.counts + query.size, 0U) !=
-                     query.counts + query.size;
-  const bool paged = rows.rows >= 4 && method != Comparison::kl && !zeros;
-  const PagedCounts table(paged ? query : SparseView{}, paged ? bins : 1);
   const auto mean_size = static_cast<double>(rows.offsets[rows.rows] - rows.offsets[0]) /
                          static_cast<double>(rows.rows);
-  const double row_time =
-      50 + 2 * mean_size + (paged ? 0.0 : 2 * static_cast<double>(query.size));
+  const double row_time = 200 + 1.5 * (mean_size + static_cast<double>(query.size));
   return for_each_row(rows.rows, row_time, threads, cancel, out, [&](std::size_t r) {
-    const SparseView row = rows.row(r);
-    const Side second(row, bins);
-    if (!second.good) return ComparisonResult{ComparisonStatus::bad_second, 0};
-    Tally tally(method, normalize, first, second, bins);
-    if (paged)
-      table.look_up(row, &tally);
-    else
-      tally.wants_missing() ? merge<true>(query, row, &tally) : merge<false>(query, row, &tally);
-    return ComparisonResult{ComparisonStatus::good, tally.value()};
+    return compare(method, normalize, first, Side(rows.row(r), bins), bins);
   });
 }
 

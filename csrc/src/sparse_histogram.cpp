@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-
-#ifdef _MSC_VER
-#include <intrin.h>
-#endif
+#include <vector>
 
 #include "grey_rows.hpp"
 
@@ -17,16 +14,6 @@ constexpr std::size_t kChunk = 4096;         // keys that are made before they a
 constexpr std::size_t kTableBins = 1 << 16;  // up to here one table of counters holds all bins
 constexpr unsigned kLowBits = 12;            // of a key, once the upper bits are sorted
 constexpr std::size_t kLows = std::size_t{1} << kLowBits;
-
-std::size_t lowest_bit(std::uint64_t word) {
-#ifdef _MSC_VER
-  unsigned long index;
-  _BitScanForward64(&index, word);
-  return index;
-#else
-  return static_cast<std::size_t>(__builtin_ctzll(word));
-#endif
-}
 
 // ---- pixels -> keys --------------------------------------------------------------------------
 
@@ -103,91 +90,142 @@ class KeyReader {
 
 // ---- counting --------------------------------------------------------------------------------
 
-SparseCounts count_in_table(const KeyReader& reader) {
+// The occupied bins that have been found, in their order. A key is written before it is known
+// whether its bin is occupied, so there is room for one more.
+struct Found {
+  std::uint32_t* keys;
+  std::uint32_t* counts;
+  std::size_t size = 0;
+
+  void add(std::size_t key, std::uint32_t count) {
+    keys[size] = static_cast<std::uint32_t>(key);
+    counts[size] = count;
+    size += count != 0;
+  }
+};
+
+void count_in_table(const KeyReader& reader, Found* found) {
   std::vector<std::uint32_t> table(reader.all_bins());
   reader.for_each_chunk([&](const std::uint32_t* keys, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) ++table[keys[i]];
   });
-  SparseCounts found;
-  const auto occupied = table.size() - static_cast<std::size_t>(
-                                           std::count(table.begin(), table.end(), 0U));
-  found.keys.reserve(occupied);
-  found.counts.reserve(occupied);
-  for (std::size_t key = 0; key < table.size(); ++key) {
-    if (table[key] == 0) continue;
-    found.keys.push_back(static_cast<std::uint32_t>(key));
-    found.counts.push_back(table[key]);
-  }
-  return found;
+  for (std::size_t key = 0; key < table.size(); ++key) found->add(key, table[key]);
 }
 
-// Counts the keys of one bucket, which share their upper bits, in tables that are zero in between.
+// Where the keys of each bucket of equal upper bits end, in kStreams parts: neighbouring pixels,
+// which are alike, do not wait for each other's increment.
+class Buckets {
+ public:
+  explicit Buckets(std::size_t all_bins)
+      : size_(((all_bins - 1) >> kLowBits) + 1), ends_(size_ * kStreams) {}
+
+  std::size_t size() const { return size_; }
+
+  // Calls use(end, key) with the end of the part that the key belongs to.
+  template <class Use>
+  void for_each(const std::uint32_t* keys, std::size_t n, Use use) {
+    const std::size_t stretch = n / kStreams;
+    for (std::size_t i = 0; i < stretch; ++i)
+      for (std::size_t s = 0; s < kStreams; ++s)
+        use(ends_[s * size_ + (keys[s * stretch + i] >> kLowBits)], keys[s * stretch + i]);
+    for (std::size_t i = kStreams * stretch; i < n; ++i)
+      use(ends_[keys[i] >> kLowBits], keys[i]);
+  }
+
+  // Sizes become beginnings; returns the sum of all.
+  std::uint32_t place() {
+    std::uint32_t sum = 0;
+    for (std::size_t bucket = 0; bucket < size_; ++bucket) {
+      for (std::size_t s = 0; s < kStreams; ++s) {
+        const std::uint32_t part = ends_[s * size_ + bucket];
+        ends_[s * size_ + bucket] = sum;
+        sum += part;
+      }
+    }
+    return sum;
+  }
+
+  std::uint32_t end_of(std::size_t bucket) const { return ends_[(kStreams - 1) * size_ + bucket]; }
+
+ private:
+  static constexpr std::size_t kStreams = 4;
+  std::size_t size_;
+  std::vector<std::uint32_t> ends_;
+};
+
+// Counts the keys of one bucket; its tables are zero in between.
 class BucketCounter {
  public:
   void add(const std::uint16_t* lows, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) {
-      const std::size_t low = lows[i];
-      ++counts_[low];
-      occupied_[low / 64] |= std::uint64_t{1} << (low % 64);
+      ++counts_[lows[i]];
+      touched_[lows[i] / kGroup] = 1;
     }
   }
 
-  void append_to(SparseCounts* found, std::uint32_t upper) {
-    for (std::size_t w = 0; w < kLows / 64; ++w) {
-      for (std::uint64_t word = occupied_[w]; word != 0; word &= word - 1) {
-        const std::size_t low = w * 64 + lowest_bit(word);
-        found->keys.push_back(upper | static_cast<std::uint32_t>(low));
-        found->counts.push_back(counts_[low]);
-        counts_[low] = 0;
+  void move_to(Found* found, std::size_t upper) {
+    for (std::size_t w = 0; w < sizeof touched_; w += sizeof(std::uint64_t)) {
+      std::uint64_t word;
+      std::memcpy(&word, touched_ + w, sizeof word);
+      if (word == 0) continue;
+      std::memset(touched_ + w, 0, sizeof word);
+      for (std::size_t group = w; group < w + sizeof word; ++group, word >>= 8) {
+        if ((word & 1) == 0) continue;
+        std::uint32_t* counts = counts_ + group * kGroup;
+        for (std::size_t i = 0; i < kGroup; ++i)
+          found->add(upper | (group * kGroup + i), counts[i]);
+        std::memset(counts, 0, kGroup * sizeof *counts);
       }
-      occupied_[w] = 0;
     }
   }
 
  private:
+  static constexpr std::size_t kGroup = 8;
   std::uint32_t counts_[kLows] = {};
-  std::uint64_t occupied_[kLows / 64] = {};
+  std::uint8_t touched_[kLows / kGroup] = {};
 };
 
-SparseCounts count_in_buckets(const KeyReader& reader) {
-  const std::size_t buckets = ((reader.all_bins() - 1) >> kLowBits) + 1;
-  std::vector<std::uint32_t> ends(buckets);
+void count_in_buckets(const KeyReader& reader, Found* found) {
+  Buckets buckets(reader.all_bins());
   reader.for_each_chunk([&](const std::uint32_t* keys, std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) ++ends[keys[i] >> kLowBits];
+    buckets.for_each(keys, n, [](std::uint32_t& end, std::uint32_t) { ++end; });
   });
-  std::uint32_t pixels = 0;
-  for (std::uint32_t& end : ends) {  // becomes the bucket's beginning, and its end while it fills
-    const std::uint32_t size = end;
-    end = pixels;
-    pixels += size;
-  }
-  const std::unique_ptr<std::uint16_t[]> lows(new std::uint16_t[pixels]);
+  const std::uint32_t pixels = buckets.place();
+  const std::unique_ptr<std::uint16_t[]> lows(new std::uint16_t[pixels]());
   reader.for_each_chunk([&](const std::uint32_t* keys, std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) {
-      std::uint32_t& end = ends[keys[i] >> kLowBits];
+    buckets.for_each(keys, n, [&](std::uint32_t& end, std::uint32_t key) {
       // A caller who changes the image meanwhile must not lead this beyond the scratch.
-      if (end < pixels) lows[end++] = static_cast<std::uint16_t>(keys[i] & (kLows - 1));
-    }
+      if (end < pixels) lows[end++] = static_cast<std::uint16_t>(key & (kLows - 1));
+    });
   });
-  SparseCounts found;
   BucketCounter counter;
   std::uint32_t begin = 0;
-  for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
-    const std::uint32_t end = ends[bucket];
+  for (std::size_t bucket = 0; bucket < buckets.size(); ++bucket) {
+    const std::uint32_t end = buckets.end_of(bucket);
     if (end <= begin) continue;
     counter.add(lows.get() + begin, end - begin);
-    counter.append_to(&found, static_cast<std::uint32_t>(bucket << kLowBits));
+    counter.move_to(found, bucket << kLowBits);
     begin = end;
   }
-  return found;
 }
 
 }  // namespace
 
-SparseCounts sparse_histogram(const ImageView& image, const MaskView& mask,
-                              const std::size_t* bins) {
+std::size_t sparse_histogram_room(const ImageView& image, const std::size_t* bins) {
+  std::size_t all_bins = 1;
+  for (std::size_t c = 0; c < image.channels; ++c) all_bins *= bins[c];
+  return std::min(image.height * image.width, all_bins) + 1;
+}
+
+std::size_t sparse_histogram(const ImageView& image, const MaskView& mask, const std::size_t* bins,
+                             std::uint32_t* keys, std::uint32_t* counts) {
   const KeyReader reader(image, mask, bins);
-  return reader.all_bins() <= kTableBins ? count_in_table(reader) : count_in_buckets(reader);
+  Found found{keys, counts};
+  if (reader.all_bins() <= kTableBins)
+    count_in_table(reader, &found);
+  else
+    count_in_buckets(reader, &found);
+  return found.size;
 }
 
 }  // namespace imgsim

@@ -189,13 +189,6 @@ def compare_sparse_many(int method, bint normalize, cnp.ndarray query_keys not N
     return out
 
 
-cdef cnp.ndarray vector_of(const vector[uint32_t]& values):
-    cdef cnp.ndarray array = np.empty(values.size(), dtype=np.uint32)
-    if values.size() != 0:
-        memcpy(cnp.PyArray_DATA(array), values.data(), values.size() * sizeof(uint32_t))
-    return array
-
-
 def sparse_histogram(cnp.ndarray image not None, cnp.ndarray mask, tuple bins):
     """(keys, counts) of the occupied joint bins of a uint8 image; bins: 1 to 256 per channel."""
     cdef csrc.ImageView view = image_view(image)
@@ -212,7 +205,14 @@ def sparse_histogram(cnp.ndarray image not None, cnp.ndarray mask, tuple bins):
         numbers[c] = bins[c]
         if not 0 < numbers[c] <= 256:
             raise TypeError(f"bins must be 1 to 256, got {numbers[c]}")
-    cdef csrc.SparseCounts found
+    cdef size_t room = csrc.sparse_histogram_room(view, numbers), found
+    cdef cnp.ndarray keys = np.empty(room, dtype=np.uint32)
+    cdef cnp.ndarray counts = np.empty(room, dtype=np.uint32)
+    cdef uint32_t* to_keys = <uint32_t*>cnp.PyArray_DATA(keys)
+    cdef uint32_t* to_counts = <uint32_t*>cnp.PyArray_DATA(counts)
     with nogil:
-        found = csrc.sparse_histogram(view, selected, numbers)
-    return vector_of(found.keys), vector_of(found.counts)
+        found = csrc.sparse_histogram(view, selected, numbers, to_keys, to_counts)
+    # Where the system can, in place: what was never written was never memory.
+    keys.resize(found, refcheck=False)
+    counts.resize(found, refcheck=False)
+    return keys, counts

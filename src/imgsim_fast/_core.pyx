@@ -6,7 +6,6 @@ longer than the release, and calls one function of csrc/imgsim. All messages are
 cimport cython
 cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 from cpython.pycapsule cimport PyCapsule_GetPointer

@@ -82,14 +82,11 @@ cdef extern from "imgsim/sparse_histogram.hpp" namespace "imgsim" nogil:
         const int64_t* offsets
         size_t rows
 
-    cdef cppclass SparseCounts:
-        vector[uint32_t] keys
-        vector[uint32_t] counts
-
     const size_t kMostKeyedChannels
 
-    SparseCounts sparse_histogram(const ImageView& image, const MaskView& mask,
-                                  const size_t* bins) except +
+    size_t sparse_histogram_room(const ImageView& image, const size_t* bins)
+    size_t sparse_histogram(const ImageView& image, const MaskView& mask, const size_t* bins,
+                            uint32_t* keys, uint32_t* counts) except +
 
 
 cdef extern from "imgsim/histogram_comparison.hpp" namespace "imgsim" nogil:
