@@ -69,7 +69,7 @@ ComparisonBatch compare_one_to_many(Comparison method, bool normalize, const Bin
 // or are not below `bins`, or the total is too large.
 ComparisonResult compare_sparse(Comparison method, bool normalize, const SparseView& a,
                                 const SparseView& b, std::uint64_t bins);
-// Row r is [offsets[r], offsets[r + 1]) of keys and counts, which hold offsets[n] elements.
+// The rows lie as SparseRows says.
 ComparisonBatch compare_sparse_one_to_many(Comparison method, bool normalize,
                                            const SparseView& query, const SparseRows& rows,
                                            std::uint64_t bins, std::size_t threads,

@@ -15,16 +15,16 @@ struct SparseView {
   std::size_t size = 0;
 };
 
-// Row r is [offsets[r], offsets[r + 1]).
+// Row r is [offsets[r], offsets[r + 1]) of packed: its keys, then as many counts.
 struct SparseRows {
-  const std::uint32_t* keys = nullptr;
-  const std::uint32_t* counts = nullptr;
+  const std::uint32_t* packed = nullptr;
   const std::int64_t* offsets = nullptr;
   std::size_t rows = 0;
 
   SparseView row(std::size_t r) const {
     const auto begin = static_cast<std::size_t>(offsets[r]);
-    return {keys + begin, counts + begin, static_cast<std::size_t>(offsets[r + 1]) - begin};
+    const std::size_t size = (static_cast<std::size_t>(offsets[r + 1]) - begin) / 2;
+    return {packed + begin, packed + begin + size, size};
   }
 };
 

@@ -157,25 +157,28 @@ def compare_sparse(int method, bint normalize, cnp.ndarray keys_a not None,
     return result.value
 
 
-def compare_sparse_many(int method, bint normalize, cnp.ndarray query_keys not None,
-                        cnp.ndarray query_counts not None, cnp.ndarray keys not None,
-                        cnp.ndarray counts not None, cnp.ndarray offsets not None, uint64_t bins,
+def compare_sparse_rows(int method, bint normalize, cnp.ndarray query not None,
+                        cnp.ndarray packed not None, cnp.ndarray offsets not None, uint64_t bins,
                         size_t threads):
-    """out[r] = comparison of the query and row r: keys and counts [offsets[r], offsets[r + 1])."""
+    """out[r] = comparison of the query and row r; each is keys that ascend, then their counts.
+
+    Row r is packed[offsets[r]:offsets[r + 1]]. All are C-contiguous uint32, offsets int64.
+    """
     cdef csrc.Comparison kind = comparison_of(method)
-    cdef csrc.SparseView query = sparse_of(query_keys, query_counts)
-    cdef csrc.SparseView all_rows = sparse_of(keys, counts)
+    cdef cnp.ndarray halves = query[:query.size // 2]
+    cdef csrc.SparseView first = sparse_of(halves, query[query.size // 2:])
+    sparse_of(packed, packed)
     if not 0 < bins <= MOST_KEYS:
         raise TypeError(f"bins must be 1 to 2**32, got {bins}")
     if offsets.dtype != np.int64 or offsets.ndim != 1 or offsets.size == 0:
         raise TypeError("offsets must be an int64 vector of at least one element")
     # A copy, lest another thread change it between check and use.
     offsets = np.array(offsets, dtype=np.int64, order="C")
-    if offsets[0] < 0 or <size_t>offsets[-1] > all_rows.size or (np.diff(offsets) < 0).any():
-        raise TypeError("offsets must ascend within keys")
+    steps = np.diff(offsets)
+    if offsets[0] < 0 or offsets[-1] > packed.size or (steps < 0).any() or (steps % 2).any():
+        raise TypeError("offsets must ascend within packed, by even steps")
     cdef csrc.SparseRows rows
-    rows.keys = all_rows.keys
-    rows.counts = all_rows.counts
+    rows.packed = <const uint32_t*>cnp.PyArray_DATA(packed)
     rows.offsets = <const int64_t*>cnp.PyArray_DATA(offsets)
     rows.rows = <size_t>offsets.size - 1
     cdef cnp.ndarray out = np.empty(rows.rows, dtype=np.float64)
@@ -183,7 +186,7 @@ def compare_sparse_many(int method, bint normalize, cnp.ndarray query_keys not N
     cdef csrc.Cancel cancel = on_signal()
     cdef csrc.ComparisonBatch batch
     with nogil:
-        batch = csrc.compare_sparse_one_to_many(kind, normalize, query, rows, bins, threads,
+        batch = csrc.compare_sparse_one_to_many(kind, normalize, first, rows, bins, threads,
                                                 cancel, data)
     finish_batch(batch)
     return out

@@ -77,8 +77,7 @@ cdef extern from "imgsim/sparse_histogram.hpp" namespace "imgsim" nogil:
         size_t size
 
     cdef cppclass SparseRows:
-        const uint32_t* keys
-        const uint32_t* counts
+        const uint32_t* packed
         const int64_t* offsets
         size_t rows
 
