@@ -54,7 +54,7 @@ class ColorEMD(Measure):
     unit: ClassVar[str] = "CIELAB"
     row_dtype = np.dtype(np.float64)
     row_length = None
-    near_identical = 2.0
+    near_identical = 3.5
     drawn_as = "flow"
 
     def __init__(

@@ -172,7 +172,7 @@ class Correlation(HistogramComparison):
 
     name = method = "correlation"
     higher_is_better = True
-    near_identical = 0.98
+    near_identical = 0.995
 
 
 class ChiSquare(HistogramComparison):
@@ -186,7 +186,7 @@ class SymmetricChiSquare(HistogramComparison):
     """Chi-square divided by the sum of both, twice: from 0 to 4."""
 
     name = method = "chi2-alt"
-    near_identical = 0.05
+    near_identical = 0.04
 
 
 class Intersection(HistogramComparison):
@@ -194,14 +194,14 @@ class Intersection(HistogramComparison):
 
     name = method = "intersection"
     higher_is_better = True
-    near_identical = 0.93
+    near_identical = 0.92
 
 
 class Bhattacharyya(HistogramComparison):
     """Hellinger's distance, which OpenCV calls Bhattacharyya's: from 0 to 1."""
 
     name = method = "bhattacharyya"
-    near_identical = 0.1
+    near_identical = 0.08
 
 
 class KullbackLeibler(HistogramComparison):
@@ -209,7 +209,7 @@ class KullbackLeibler(HistogramComparison):
 
     name = method = "kl"
     unit: ClassVar[str] = "nats"
-    near_identical = 0.05
+    near_identical = 0.03
 
 
 def _as_color(ignore: object) -> tuple[int, ...] | None:

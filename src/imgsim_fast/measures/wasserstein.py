@@ -43,7 +43,7 @@ class Wasserstein(Measure):
     name = "wasserstein"
     unit: ClassVar[str] = "grey levels"
     row_dtype = np.dtype(np.uint32)
-    near_identical = 0.5
+    near_identical = 1.5
     drawn_as = "grey levels"
 
     def __init__(
