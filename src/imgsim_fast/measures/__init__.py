@@ -16,10 +16,20 @@ from imgsim_fast.rows import Row
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Measure", "compare", "describe", "get_measure", "measures"]
+    from imgsim_fast.measures.embedding import Embedding
+
+__all__ = ["Embedding", "Measure", "compare", "describe", "get_measure", "measures"]
 
 # What else an image can be: a Pillow image in mode L or RGB.
 ImageLike = str | bytes | bytearray | memoryview | os.PathLike[Any] | NDArray[Any]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Embedding":  # found at first use
+        from imgsim_fast.measures.embedding import Embedding
+
+        return Embedding
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def describe(measure: Measure, image: ImageLike | Image) -> Row:

@@ -21,6 +21,13 @@ _MEASURES: dict[str, _Entry] = {
     "wasserstein": _Entry(
         "wasserstein", "Wasserstein", "earth mover's distance of grey-level distributions"
     ),
+    "sift": _Entry("keypoints", "SIFT", "share of SIFT keypoints that match; extra opencv"),
+    "orb": _Entry("keypoints", "ORB", "share of ORB keypoints that match; extra opencv"),
+    "surf": _Entry(
+        "keypoints", "SURF", "share of SURF keypoints that match; an OpenCV that has it"
+    ),
+    "onnx": _Entry("onnx", "Onnx", "cosine of vectors of an ONNX image encoder; extra onnx"),
+    "clip": _Entry("clip", "Clip", "cosine of CLIP's image vectors, by open_clip; extra clip"),
 }
 
 
