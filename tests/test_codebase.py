@@ -83,7 +83,7 @@ def test_kernel_tables_have_no_flags_of_their_own():
 # From the bottom to the top. A module imports lower layers or its own, never a higher one.
 LAYERS = (
     {"errors"},
-    {"_core", "_threads", "_pillow", "orientation"},
+    {"_core", "_extras", "_threads", "_pillow", "orientation"},
     {"_validate", "_memory", "rows"},
     {"_ground"},
     {"histogram", "wasserstein", "transport", "pairwise", "knn"},

@@ -30,6 +30,7 @@ from imgsim_fast.wasserstein import cdf_vectors, wasserstein_1d
 if TYPE_CHECKING:
     from imgsim_fast.images import decode
     from imgsim_fast.index import AddReport, Index, Matches
+    from imgsim_fast.measures.embedding import Embedding
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ __all__ = [
     "EMD",
     "AddReport",
     "Comparison",
+    "Embedding",
     "Index",
     "Matches",
     "Neighbors",
@@ -73,6 +75,7 @@ __all__ = [
 # Found at first use: whoever only has arrays does not wait for Pillow and SQLite.
 _LAZY = {
     "AddReport": "imgsim_fast.index",
+    "Embedding": "imgsim_fast.measures.embedding",
     "Index": "imgsim_fast.index",
     "Matches": "imgsim_fast.index",
     "decode": "imgsim_fast.images",
