@@ -38,6 +38,15 @@ def results(threads):
     colour = rng.integers(0, 256, (211, 307, 3), dtype=np.uint8)
     yield isf.histogram(colour, (8, 7, 6))
     yield _core.grey(colour)
+    yield isf.rgb_to_lab(colour)
+    smooth = np.add.outer(np.arange(90), np.arange(140))[..., None] * [1, 2, 3] + colour[:90, :140]
+    smooth = (smooth // 4).astype(np.uint8)
+    for weight in (0.0, 50.0):
+        found = isf.color_palette(smooth, 24, position_weight=weight)
+        yield from (found.weights, found.points, found.rgb)
+    yield isf.transfer_color(smooth, colour, iterations=5)
+    for ties in ("mean", "spread"):
+        yield isf.match_histograms(colour, smooth, ties=ties)
     yield _core.histogram_grey(colour, _core.Axis(0.0, 256.0, np.arange(257.0), False))
     for cols in (1, 3, 10, 16, 17, 33, 65, 256):
         for rows in (rng.random((300, cols)), rng.integers(0, 9, (300, cols)) + 1.0):
