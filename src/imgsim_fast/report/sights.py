@@ -91,7 +91,7 @@ def _flow(ids: str, comparison: Comparison, first: Image, second: Image) -> list
     kind: Any = comparison.kind
     sources, targets, amounts = kind.flow(*comparison.descriptors)
     (left, sources), (right, targets) = (
-        _by_lightness(*kind.palette_of(row), ends)
+        _by_lightness(kind.palette_of(row), ends)
         for row, ends in zip(comparison.descriptors, (sources, targets), strict=True)
     )
     return [
@@ -102,10 +102,12 @@ def _flow(ids: str, comparison: Comparison, first: Image, second: Image) -> list
     ]
 
 
-def _by_lightness(
-    colors: NDArray[np.uint8], shares: NDArray[np.float64], ends: NDArray[np.int64]
-) -> tuple[tuple[NDArray[np.uint8], NDArray[np.float64]], NDArray[np.int64]]:
+_Palette = tuple[NDArray[np.uint8], NDArray[np.float64]]
+
+
+def _by_lightness(palette: _Palette, ends: NDArray[np.int64]) -> tuple[_Palette, NDArray[np.int64]]:
     """Order a palette from light to dark: bands between like colours then run level."""
+    colors, shares = palette
     order = np.argsort(-to_grey(colors[None])[0].astype(np.int64), kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
