@@ -18,6 +18,7 @@ __all__ = [
     "InfeasibleError",
     "InvalidInputError",
     "InvalidTypeError",
+    "MissingExtraError",
     "OutOfRangeError",
     "UnbalancedMassError",
 ]
@@ -33,6 +34,28 @@ class InvalidInputError(ImgsimError, ValueError):
 
 class InvalidTypeError(ImgsimError, TypeError):
     """An argument has a type or dtype that cannot be used; the message names both."""
+
+
+class MissingExtraError(ImgsimError, ImportError):
+    """A package that an optional part needs is not installed; the message says what installs it.
+
+    Parameters
+    ----------
+    part : str
+        What needs it, as the subject of the message.
+    package : str
+        What is missing, under the name it has on PyPI.
+    extra : str
+        The extra of imgsim_fast that brings it. All three are attributes.
+    """
+
+    def __init__(self, part: str, package: str, extra: str) -> None:
+        super().__init__(f'{part} needs {package}: pip install "imgsim_fast[{extra}]"')
+        self.part, self.package, self.extra = part, package, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        """Pickle by the arguments, as processes that pass errors on do."""
+        return type(self), (self.part, self.package, self.extra)
 
 
 class UnbalancedMassError(InvalidInputError):
