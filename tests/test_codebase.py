@@ -86,8 +86,8 @@ LAYERS = (
     {"_core", "_threads", "_pillow", "orientation"},
     {"_validate", "_memory"},
     {"_ground"},
-    {"histogram", "wasserstein", "transport", "pairwise", "knn"},
-    {"compat", "images"},
+    {"histogram", "wasserstein", "transport", "pairwise", "knn", "evaluation"},
+    {"compat", "images", "sklearn"},
     {"folders", "descriptors"},
     {"measures"},
     {"index"},
@@ -156,7 +156,7 @@ def test_python_modules_do_not_import_in_circles():
     list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
 
 
-FOREIGN = {"cv2", "ot", "scipy", "faiss", "skimage", "sklearn", "torch", "matplotlib"}
+FOREIGN = {"cv2", "ot", "scipy", "faiss", "skimage", "sklearn", "joblib", "torch", "matplotlib"}
 RUNTIME = {"numpy", "PIL", "click", "rich", "jinja2", "imgsim_fast"}
 
 
