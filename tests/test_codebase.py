@@ -86,7 +86,7 @@ LAYERS = (
     {"_core", "_threads", "_pillow", "orientation"},
     {"_validate", "_memory"},
     {"_ground"},
-    {"histogram", "wasserstein", "transport", "pairwise", "knn", "evaluation"},
+    {"histogram", "wasserstein", "transport", "pairwise", "knn", "evaluation", "labels"},
     {"compat", "images", "sklearn"},
     {"folders", "descriptors"},
     {"measures"},

@@ -500,8 +500,9 @@ class WassersteinNeighborsClassifier(ClassifierMixin, _Neighbors):  # type: igno
         ndarray, shape (n_queries,)
             Elements of ``classes_``.
         """
-        winners = self._votes(X).argmax(axis=1)
-        return self.classes_.take(winners)
+        winners = self._votes(X).argmax(axis=1)  # raises if this is not fitted
+        classes: NDArray[Any] = self.classes_[winners]
+        return classes
 
     def predict_proba(self, X: ArrayLike | None) -> Floats:
         """Share of the votes for each class.
