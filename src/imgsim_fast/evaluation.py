@@ -14,9 +14,9 @@ k-NN accuracy      whether the most frequent label among r_1 .. r_k is the query
 =================  =================================================================================
 
 Each is averaged over the queries; mAP is the mean of the average precision. A query with R = 0 has
-no recall and no average precision, and is left out of those two means. These are the definitions of
-TREC's `trec_eval` and of `sklearn.metrics.average_precision_score` (Manning, Raghavan, Schuetze,
-Introduction to Information Retrieval, 2008, section 8.4).
+no recall and no average precision, and is left out of those two means. The first three are defined
+as in TREC's `trec_eval` and in Manning, Raghavan, Schuetze, Introduction to Information Retrieval,
+2008, section 8.4; `sklearn.metrics.average_precision_score` is the same where no values are equal.
 """
 
 from __future__ import annotations
