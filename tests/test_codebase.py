@@ -86,9 +86,9 @@ LAYERS = (
     {"_core", "_extras", "_threads", "_pillow", "orientation"},
     {"_validate", "_memory", "rows"},
     {"_ground"},
-    {"histogram", "wasserstein", "transport", "pairwise", "knn"},
+    {"histogram", "wasserstein", "transport", "pairwise", "knn", "evaluation", "labels"},
     {"barycenter", "color_transfer", "palette"},
-    {"compat", "images"},
+    {"compat", "images", "sklearn"},
     {"folders", "descriptors"},
     {"measures"},
     {"index"},
@@ -157,7 +157,7 @@ def test_python_modules_do_not_import_in_circles():
     list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
 
 
-FOREIGN = {"cv2", "ot", "scipy", "faiss", "skimage", "sklearn", "torch", "matplotlib"}
+FOREIGN = {"cv2", "ot", "scipy", "faiss", "skimage", "sklearn", "joblib", "torch", "matplotlib"}
 RUNTIME = {"numpy", "PIL", "click", "rich", "jinja2", "imgsim_fast"}
 
 
