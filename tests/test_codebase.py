@@ -87,6 +87,7 @@ LAYERS = (
     {"_validate", "_memory", "rows"},
     {"_ground"},
     {"histogram", "wasserstein", "transport", "pairwise", "knn"},
+    {"barycenter", "color_transfer", "palette"},
     {"compat", "images"},
     {"folders", "descriptors"},
     {"measures"},

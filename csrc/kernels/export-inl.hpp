@@ -1,5 +1,6 @@
 // The end of a kernel file: includes the loops and exports them as `kernels_<IMGSIM_ISA>`, the only
 // symbol that leaves the file.
+#include "kernels/comparison-inl.hpp"
 #include "kernels/histogram-inl.hpp"
 #include "kernels/transport-inl.hpp"
 #include "kernels/wasserstein-inl.hpp"
@@ -42,6 +43,14 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     chebyshev,
     squared,
     euclidean,
+    outline,
+    widen<float>,
+    widen<std::uint32_t>,
+    centred_moments,
+    sum_of<Chi2>,
+    sum_of<Chi2Alt>,
+    sum_of<Smaller>,
+    sum_of<RootGap>,
 };
 
 }  // namespace imgsim

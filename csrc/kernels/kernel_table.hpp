@@ -43,6 +43,19 @@ struct CostScan {
   bool whole;      // all finite ones are whole numbers below 2^51, or larger
 };
 
+// The sum of n values, and the least and largest of them and of what was here before.
+struct Outline {
+  double sum, least, largest;
+};
+
+// Sums of x = a - centre_a and y = b - centre_b, of their squares and of their products.
+struct Moments {
+  double x, y, xx, yy, xy;
+};
+
+// The sum of a term of p = a[j] fa and q = b[j] fb over n bins.
+using BinSum = double (*)(const double* a, double fa, const double* b, double fb, std::size_t n);
+
 struct KernelTable {
   const char* name;
 
@@ -131,6 +144,17 @@ struct KernelTable {
   CostScan (*scan)(const double* costs, std::size_t stride, std::size_t n, std::size_t m);
 
   DistanceRow manhattan, chebyshev, squared, euclidean;
+
+  // ---- comparison of histograms ----
+
+  void (*outline)(const double* x, std::size_t n, Outline* out);
+  void (*widen_f32)(const float* x, std::size_t n, double* out);
+  void (*widen_u32)(const std::uint32_t* x, std::size_t n, double* out);
+  void (*centred_moments)(const double* a, double centre_a, const double* b, double centre_b,
+                          std::size_t n, Moments* out);
+  // (p - q)^2 / p where p != 0; (p - q)^2 / (p + q) where that is not 0; min(p, q);
+  // (sqrt p - sqrt q)^2.
+  BinSum chi2, chi2_alt, smaller, root_gap;
 };
 
 // The table in use (see imgsim/cpu.hpp for the choice).

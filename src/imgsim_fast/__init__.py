@@ -16,11 +16,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from imgsim_fast import compat, errors
+from imgsim_fast.barycenter import barycenter_1d, interpolate_1d
+from imgsim_fast.color_transfer import interpolate_images, match_histograms, transfer_color
 from imgsim_fast.compat.cv2 import DIST_C, DIST_L1, DIST_L2, DIST_USER, EMD
 from imgsim_fast.histogram import histogram, histograms
 from imgsim_fast.knn import Neighbors, knn
 from imgsim_fast.measures import Comparison, compare, compare_all, measures
 from imgsim_fast.pairwise import cdist, pdist
+from imgsim_fast.palette import Palette, color_palette, rgb_to_lab
 from imgsim_fast.transport import TransportResult, emd, transport
 from imgsim_fast.wasserstein import cdf_vectors, wasserstein_1d
 
@@ -41,9 +44,12 @@ __all__ = [
     "Index",
     "Matches",
     "Neighbors",
+    "Palette",
     "TransportResult",
+    "barycenter_1d",
     "cdf_vectors",
     "cdist",
+    "color_palette",
     "compare",
     "compare_all",
     "compat",
@@ -52,9 +58,14 @@ __all__ = [
     "errors",
     "histogram",
     "histograms",
+    "interpolate_1d",
+    "interpolate_images",
     "knn",
+    "match_histograms",
     "measures",
     "pdist",
+    "rgb_to_lab",
+    "transfer_color",
     "transport",
     "wasserstein_1d",
 ]

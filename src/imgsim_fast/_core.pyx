@@ -5,7 +5,7 @@ longer than the release, and calls one function of csrc/imgsim. All messages are
 """
 cimport cython
 cimport numpy as cnp
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -17,6 +17,7 @@ cnp.import_array()
 
 
 cdef int64_t MOST_EXACT = 2**53
+cdef uint64_t MOST_KEYS = 2**32
 cdef double LARGEST = np.finfo(np.float64).max
 cdef double LARGEST_SINGLE = np.finfo(np.float32).max
 
@@ -300,6 +301,11 @@ def histogram_grey_arrow(object capsule, size_t height, size_t width, Axis axis 
     return counts
 
 
+# ---- comparison of histograms ---------------------------------------------------------------
+
+include "_comparison.pxi"
+
+
 # ---- one-dimensional Wasserstein distance ---------------------------------------------------
 
 @cython.final
@@ -511,3 +517,8 @@ def knn_plain(object query, object database, object k, object metric, object p, 
 # ---- optimal transport ----------------------------------------------------------------------
 
 include "_transport.pxi"
+
+
+# ---- colours --------------------------------------------------------------------------------
+
+include "_palette.pxi"

@@ -268,6 +268,50 @@ def as_pixels(name: str, image: ArrayLike) -> Array:
     )
 
 
+def as_levels(name: str, image: ArrayLike) -> Array:
+    """Uint8 or uint16 levels, any strides, at least one."""
+    array = _as_array(name, image)
+    if array.dtype.kind != "u" or array.dtype.itemsize > 2:
+        raise InvalidTypeError(f"{name} must be uint8 or uint16, got {array.dtype}")
+    if array.size == 0:
+        raise InvalidInputError(f"{name} has no pixels: its shape is {array.shape}")
+    return array
+
+
+def as_rgb(name: str, image: ArrayLike, *, grey: bool = False) -> NDArray[np.uint8]:
+    """Uint8 of shape (h, w, 3), any strides; with `grey` also (h, w), seen as R = G = B."""
+    array = _as_array(name, image)
+    if array.dtype != np.uint8:
+        raise InvalidTypeError(f"{name} must be uint8, got {array.dtype}")
+    if array.size == 0:
+        raise InvalidInputError(f"{name} has no pixels: its shape is {array.shape}")
+    if grey and array.ndim == 2:
+        return np.broadcast_to(array[:, :, None], (*array.shape, 3))
+    if array.ndim != 3 or array.shape[2] != 3:
+        shapes = "(h, w) or (h, w, 3)" if grey else "(h, w, 3)"
+        raise InvalidInputError(f"{name} must have shape {shapes}, got {array.shape}")
+    return array
+
+
+def as_number(name: str, value: float, *, least: float, most: float) -> float:
+    """Return a number between two ends, both included."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidTypeError(f"{name} must be a number, got {value!r}") from error
+    if not least <= number <= most:
+        raise InvalidInputError(f"{name} must be in {least:g} ... {most:g}, got {number:g}")
+    return number
+
+
+def as_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """Return one of the words."""
+    if not isinstance(value, str) or value not in choices:
+        named = ", ".join(map(repr, choices))
+        raise InvalidInputError(f"{name} must be one of {named}, got {value!r}")
+    return value
+
+
 def as_mask(mask: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
     """One byte per pixel, nonzero where the pixel counts."""
     if mask is None:

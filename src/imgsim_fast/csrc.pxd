@@ -1,5 +1,5 @@
 # The C++ core as Cython sees it, in the order of the headers in csrc/imgsim.
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
 from libcpp.vector cimport vector
@@ -68,6 +68,68 @@ cdef extern from "imgsim/histogram.hpp" namespace "imgsim" nogil:
     void histogram_grey(const ImageView& rgb, const BinAxis& axis, int64_t* counts) except +
     cbool histograms(const vector[ImageView]& images, PixelType type, const BinAxis& axis,
                      size_t threads, const Cancel& cancel, int64_t* counts) except +
+
+
+cdef extern from "imgsim/sparse_histogram.hpp" namespace "imgsim" nogil:
+    cdef cppclass SparseView:
+        const uint32_t* keys
+        const uint32_t* counts
+        size_t size
+
+    cdef cppclass SparseRows:
+        const uint32_t* packed
+        const int64_t* offsets
+        size_t rows
+
+    const size_t kMostKeyedChannels
+
+    size_t sparse_histogram_room(const ImageView& image, const size_t* bins)
+    size_t sparse_histogram(const ImageView& image, const MaskView& mask, const size_t* bins,
+                            uint32_t* keys, uint32_t* counts) except +
+
+
+cdef extern from "imgsim/histogram_comparison.hpp" namespace "imgsim" nogil:
+    cdef enum class Comparison:
+        correlation
+
+    cdef enum class ComparisonStatus:
+        good
+        bad_first
+        bad_second
+        out_of_range
+
+    cdef enum class BinType "imgsim::BinRows::Type":
+        f64
+        f32
+        u32
+        i64
+
+    cdef cppclass BinRows:
+        BinType type
+        const void* data
+        size_t rows
+        size_t bins
+
+    cdef cppclass ComparisonResult:
+        ComparisonStatus status
+        double value
+
+    cdef cppclass ComparisonBatch:
+        cbool cancelled
+        ComparisonStatus status
+        size_t row
+
+    ComparisonResult compare_histograms(Comparison method, cbool normalize, const BinRows& a,
+                                        const BinRows& b) except +
+    ComparisonBatch compare_one_to_many(Comparison method, cbool normalize, const BinRows& query,
+                                        const BinRows& rows, size_t threads, const Cancel& cancel,
+                                        double* out) except +
+    ComparisonResult compare_sparse(Comparison method, cbool normalize, const SparseView& a,
+                                    const SparseView& b, uint64_t bins) except +
+    ComparisonBatch compare_sparse_one_to_many(Comparison method, cbool normalize,
+                                               const SparseView& query, const SparseRows& rows,
+                                               uint64_t bins, size_t threads, const Cancel& cancel,
+                                               double* out) except +
 
 
 cdef extern from "imgsim/wasserstein_1d.hpp" namespace "imgsim" nogil:
@@ -266,3 +328,24 @@ cdef extern from "imgsim/transport_batch.hpp" namespace "imgsim" nogil:
     BatchResult transport_knn(const TransportBatch& batch, size_t k, size_t threads,
                               const Cancel& cancel, double* distances,
                               int64_t* indices) except +
+
+
+cdef extern from "imgsim/lab.hpp" namespace "imgsim" nogil:
+    void lab_from_srgb(const double* rgb, size_t pixels, double* lab) except +
+    void lab_from_srgb(const uint8_t* rgb, size_t pixels, double* lab) except +
+
+
+cdef extern from "imgsim/palette.hpp" namespace "imgsim" nogil:
+    cdef struct PaletteOptions:
+        size_t colors
+        double position_weight
+
+    cdef cppclass Palette:
+        cbool cancelled
+        size_t dims
+        vector[int64_t] counts
+        vector[double] points
+        vector[uint8_t] rgb
+
+    Palette color_palette(const ImageView& rgb, const PaletteOptions& options,
+                          const Cancel& cancel) except +

@@ -21,6 +21,7 @@ from imgsim_fast.cli.options import (
     threads_option,
 )
 from imgsim_fast.cli.output import (
+    check_page,
     json_path,
     json_skipped,
     list_skipped,
@@ -94,10 +95,7 @@ def search(
     WHERE is an index, a folder with an index, or any folder of images, which is then read first. An
     index is searched as it is: `--refresh`, or `imgsim index`, takes in what has changed since.
     """
-    if html is not None and not force and os.path.lexists(html):
-        raise FileExistsError(f"{html!r} exists already; --force replaces it")
-    if html is not None and os.path.exists(html) and os.path.samefile(html, query):
-        raise errors.InvalidInputError(f"--html {html!r} is the query image itself")
+    check_page(html, force, query)
     with searchable(where, measure, given, threads, as_json) as (store, skipped):
         if refresh:
             with progress_bar("refreshing", lambda: len(store), quiet=as_json) as advance:

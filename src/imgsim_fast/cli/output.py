@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgsim_fast import errors
 from imgsim_fast.report.names import display_name
 
 if TYPE_CHECKING:
@@ -130,6 +131,17 @@ def print_matches(
         gone = "" if os.path.lexists(path) else "   (the file has gone)"
         click.echo(f"{rank:5d}  {distance:8.3f}  {shown(path)}{gone}")
     list_skipped(skipped, err=True)
+
+
+def check_page(html: str | None, force: bool, *inputs: str) -> None:
+    """Raise, before any work, if a page would replace a file that it must not replace."""
+    if html is None:
+        return
+    if not force and os.path.lexists(html):
+        raise FileExistsError(f"{html!r} exists already; --force replaces it")
+    for path in inputs:
+        if os.path.exists(html) and os.path.exists(path) and os.path.samefile(html, path):
+            raise errors.InvalidInputError(f"--html {html!r} is an image to be read")
 
 
 def write_page(

@@ -36,9 +36,12 @@ class Measure(ABC):
     row_dtype, row_length
         The descriptor: a row of this many numbers; None where rows differ in length.
     near_identical : float
-        The value that near-identical images (saved again, scaled a little) reach or beat.
+        The value that near-identical images reach or beat: set so that of 60 photographs saved
+        again at JPEG quality 60, or scaled by 0.7 or 1.5, some 95 % do, and no two others.
     in_batches : bool
         True where `describe_many` is faster than `describe` for each.
+    drawn_as : str
+        How a report draws what the measure sees (``report.sights``); empty where it cannot.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Measure(ABC):
     row_dtype: np.dtype[Any]
     near_identical: float = 0.0
     in_batches: bool = False
+    drawn_as: str = ""
 
     @classmethod
     def option_names(cls) -> tuple[str, ...]:

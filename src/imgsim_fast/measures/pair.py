@@ -20,7 +20,7 @@ from imgsim_fast.rows import Row
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Comparison", "ImageLike", "compare_all", "decoded"]
+__all__ = ["Comparison", "ImageLike", "compare_all", "compare_decoded", "decoded"]
 
 # What else an image can be: a Pillow image in mode L or RGB.
 ImageLike = str | bytes | bytearray | memoryview | os.PathLike[Any] | NDArray[Any]
@@ -105,11 +105,43 @@ def compare_all(
             raise InvalidTypeError(
                 f"options are given for {name!r}, which is not among the measures"
             )
-    first, second = decoded(image1), decoded(image2)
-    return [
-        _compared(first, second, kind, settings.get(kind, {}) if isinstance(kind, str) else {})
-        for kind in wanted
-    ]
+    sources = image1, image2
+    pixels = decoded(image1), decoded(image2)
+    found = []
+    for measure in wanted:
+        given = settings.get(measure, {}) if isinstance(measure, str) else {}
+        try:
+            kind = get_measure(measure, **given)
+        except UnusableMeasureError as error:
+            name = measure if isinstance(measure, str) else measure.name
+            found.append(Comparison(name, None, "", False, given, 0.0, str(error)))
+            continue
+        try:
+            found.append(compare_decoded(kind, sources, pixels))
+        except (ImgsimError, MemoryError) as error:
+            problem = str(error) or type(error).__name__
+            found.append(
+                Comparison(
+                    kind.name, None, kind.unit, kind.higher_is_better, dict(kind.options), 0.0,
+                    problem, kind,
+                )
+            )  # fmt: skip
+    return found
+
+
+def compare_decoded(kind: Measure, sources: tuple[Any, Any], pixels: tuple[Any, Any]) -> Comparison:
+    """Compare two decoded images by one measure; errors name the source that is to blame."""
+    start = time.perf_counter()
+    rows = []
+    for source, image in zip(sources, pixels, strict=True):
+        with named(source):
+            rows.append(kind.describe(image))
+    value = kind.compare(*rows)
+    seconds = time.perf_counter() - start
+    return Comparison(
+        kind.name, value, kind.unit, kind.higher_is_better, dict(kind.options), seconds, "", kind,
+        tuple(rows),
+    )  # fmt: skip
 
 
 def _wanted(given: Iterable[str | Measure] | None) -> list[str | Measure]:
@@ -118,33 +150,6 @@ def _wanted(given: Iterable[str | Measure] | None) -> list[str | Measure]:
     if isinstance(given, (str, Measure)):
         raise InvalidTypeError(f"measures must be an iterable of measures, got {given!r}")
     return list(given)
-
-
-def _compared(
-    first: Any, second: Any, measure: str | Measure, options: Mapping[str, Any]
-) -> Comparison:
-    name = measure if isinstance(measure, str) else measure.name
-    try:
-        kind = get_measure(measure, **options)
-    except UnusableMeasureError as error:
-        return Comparison(name, None, "", False, options, 0.0, str(error))
-    start = time.perf_counter()
-    try:
-        rows = kind.describe(first), kind.describe(second)
-        value = kind.compare(*rows)
-    except (ImgsimError, MemoryError) as error:
-        problem = str(error) or type(error).__name__
-        return _of(kind, None, time.perf_counter() - start, problem)
-    return _of(kind, value, time.perf_counter() - start, "", rows)
-
-
-def _of(
-    kind: Measure, value: float | None, seconds: float, problem: str, rows: tuple[Row, ...] = ()
-) -> Comparison:
-    return Comparison(
-        kind.name, value, kind.unit, kind.higher_is_better, dict(kind.options), seconds, problem,
-        kind, rows,
-    )  # fmt: skip
 
 
 def decoded(image: ImageLike | Image) -> Image | NDArray[Any]:

@@ -21,6 +21,14 @@ _MEASURES: dict[str, _Entry] = {
     "wasserstein": _Entry(
         "wasserstein", "Wasserstein", "earth mover's distance of grey-level distributions"
     ),
+    "emd": _Entry("emd", "ColorEMD", "earth mover's distance of colour palettes in CIELAB"),
+    "correlation": _Entry("histogram", "Correlation", "correlation of colour histograms"),
+    "intersection": _Entry("histogram", "Intersection", "mass that colour histograms share"),
+    "bhattacharyya": _Entry("histogram", "Bhattacharyya", "Hellinger distance of colours"),
+    "chi2": _Entry("histogram", "ChiSquare", "chi-square by the first colour histogram"),
+    "chi2-alt": _Entry("histogram", "SymmetricChiSquare", "chi-square by both colour histograms"),
+    "kl": _Entry("histogram", "KullbackLeibler", "Kullback-Leibler divergence of colours"),
+    "ssim": _Entry("ssim", "SSIM", "structural similarity of grey images"),
 }
 
 

@@ -43,7 +43,8 @@ class Wasserstein(Measure):
     name = "wasserstein"
     unit: ClassVar[str] = "grey levels"
     row_dtype = np.dtype(np.uint32)
-    near_identical = 0.5
+    near_identical = 1.5
+    drawn_as = "grey levels"
 
     def __init__(
         self, bins: int = 256, range: tuple[float, float] = (0, 256), p: float = 1

@@ -1,7 +1,8 @@
-"""Reports of searches: one self-contained HTML file each, to look at, print and pass on."""
+"""Reports of searches and comparisons: self-contained HTML files, to look at and pass on."""
 
 from __future__ import annotations
 
+from imgsim_fast.report.compare import comparison_page
 from imgsim_fast.report.names import display_name
 from imgsim_fast.report.page import (
     ReportExistsError,
@@ -19,6 +20,7 @@ __all__ = [
     "ReportImage",
     "ReportMatch",
     "SearchReport",
+    "comparison_page",
     "display_name",
     "make_thumbnail",
     "render_search",

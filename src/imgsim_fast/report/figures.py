@@ -16,7 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GreyAxis", "area_between", "cdf_figure", "format_share", "histogram_figure"]
+__all__ = [
+    "GreyAxis",
+    "area_between",
+    "cdf_figure",
+    "format_share",
+    "histogram_figure",
+    "open_figure",
+]
 
 WIDTH = 340.0
 LEFT, RIGHT = 38.0, 10.0  # room for the labels of the share axis, and for half a label at the end
@@ -123,7 +130,8 @@ def _between_path(edges: list[int], a: list[int], b: list[int]) -> str:
 # ------------------------------------------------------------------ figures
 
 
-def _open(ids: str, kind: str, height: float, title: str, description: str) -> str:
+def open_figure(ids: str, kind: str, height: float, title: str, description: str) -> str:
+    """Begin a figure of the common width."""
     return (
         f'<svg class="figure {kind}" viewBox="0 0 {WIDTH:g} {height:g}" role="img" '
         f'aria-labelledby="{ids}-t {ids}-d"><title id="{ids}-t">{title}</title>'
@@ -200,7 +208,7 @@ def histogram_figure(ids: str, axis: GreyAxis, query: Shares, match: Shares | No
     whose = "query" if match is None else "query (upwards) and match (downwards)"
     highest = " and ".join(format_share(float(bar.max())) for bar in bars)
     parts = [
-        _open(
+        open_figure(
             ids,
             "histogram",
             bottom + TICKS + (AXIS_NAME if match is None else 0),
@@ -237,7 +245,7 @@ def cdf_figure(ids: str, axis: GreyAxis, query: Shares, match: Shares, area: str
     )
     return "".join(
         [
-            _open(
+            open_figure(
                 ids,
                 "cdf",
                 base + TICKS + AXIS_NAME,

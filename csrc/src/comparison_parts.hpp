@@ -1,0 +1,72 @@
+// What the comparisons of dense and of sparse histograms share.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+
+#include "imgsim/histogram_comparison.hpp"
+#include "imgsim/parallel.hpp"
+#include "transport/exact_sum.hpp"
+
+namespace imgsim {
+
+// What OpenCV puts in the place of a bin of `b` that is 0.
+constexpr double kMissing = 1e-10;
+
+// The square root of a square is exact, so a histogram compared with itself gives 1.
+inline double pearson(double covariance, double variance_a, double variance_b) {
+  return std::clamp(covariance / std::sqrt(variance_a * variance_b), -1.0, 1.0);
+}
+
+// a fa / den and b fb / den are shares of the totals: products of whole numbers stay whole, and
+// histograms that differ in size alone stay equal. Without totals: the numbers themselves.
+struct Shares {
+  Shares() = default;
+  Shares(double total_a, double total_b) {
+    if (total_a == total_b || total_a == 0.0 || total_b == 0.0) {
+      den = std::max(total_a, total_b);  // an empty histogram stays empty
+      if (den == 0.0) den = 1.0;
+    } else {
+      fa = total_b;
+      fb = total_a;
+      den = total_a * total_b;
+    }
+  }
+  double fa = 1.0, fb = 1.0, den = 1.0;
+};
+
+// p log(p / q) of a bin, times den; a is not 0.
+inline double divergence_term(double a, double b, const Shares& shares) {
+  const double p = a * shares.fa, q = b != 0.0 ? b * shares.fb : kMissing * shares.den;
+  const double ratio = p / q;
+  const bool plain = ratio > 1e-300 && ratio < 1e300;
+  return p * (plain ? std::log(ratio) : std::log(p) - std::log(q));
+}
+
+// out[r] = compare(r).value for all rows; the lowest row whose status is not good stops the batch.
+template <class Compare>
+ComparisonBatch for_each_row(std::size_t rows, double nanoseconds_per_row, std::size_t threads,
+                             const Cancel& cancel, double* out, Compare compare) {
+  constexpr double kNanosecondsPerPiece = 1e6;
+  const auto grain = static_cast<std::size_t>(kNanosecondsPerPiece / nanoseconds_per_row) + 1;
+  threads = useful_threads(threads, nanoseconds_per_row * static_cast<double>(rows));
+  std::atomic<std::size_t> bad{rows};
+  const bool done =
+      parallel_for(rows, grain, threads, cancel, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t r = begin; r < end && r < bad.load(std::memory_order_relaxed); ++r) {
+          const ComparisonResult result = compare(r);
+          out[r] = result.value;
+          if (result.status == ComparisonStatus::good) continue;
+          std::size_t before = bad.load(std::memory_order_relaxed);
+          while (r < before && !bad.compare_exchange_weak(before, r)) {
+          }
+        }
+      });
+  if (!done) return {true, ComparisonStatus::good, 0};
+  if (bad.load() == rows) return {};
+  return {false, compare(bad.load()).status, bad.load()};
+}
+
+}  // namespace imgsim
