@@ -26,9 +26,10 @@ from imgsim_fast.report import (
     SearchReport,
     display_name,
     figures,
+    files,
     make_thumbnail,
-    page,
     render_search,
+    words,
     write_text_atomically,
 )
 
@@ -81,6 +82,7 @@ def report(names=("a.png", "b.png", "c.png"), *, query="query.png", source="fold
         "searched": 1000,
         "seconds": 0.0123,
         "source": source,
+        "unit": "grey levels",
     }
     return SearchReport(**(fields | changes))
 
@@ -225,7 +227,7 @@ def test_matches_come_in_their_order_with_distance_and_size():
     outline = Outline(render_search(made))
     assert outline.text.index("a.png") < outline.text.index("b.png") < outline.text.index("c.png")
     for match in made.matches:
-        assert f"{page.format_distance(match.distance)} grey levels" in outline.text
+        assert f"{words.format_distance(match.distance)} grey levels" in outline.text
     assert "80 × 60 pixels" in outline.text
     assert "1,000 images" in outline.text
     assert "12.3 ms" in outline.text
@@ -310,23 +312,23 @@ def test_a_page_of_twenty_detailed_matches_stays_below_a_megabyte():
 
 
 @pytest.mark.parametrize(
-    ("distance", "words"),
+    ("distance", "shown"),
     [
         (0, "0"), (0.0, "0"), (1e-9, "1.00 × 10⁻⁹"), (0.000999, "9.99 × 10⁻⁴"), (0.001, "0.00100"),
         (0.5, "0.500"), (3.4159, "3.42"), (1, "1.00"), (42.125, "42.12"), (255.04, "255.0"),
         (65535, "65535.0"), (3e8, "3.00 × 10⁸"), (np.float64(2.5), "2.50"),
     ],
 )  # fmt: skip
-def test_distances_in_words(distance, words):
-    assert page.format_distance(distance) == words
+def test_distances_in_words(distance, shown):
+    assert words.format_distance(distance) == shown
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "shown"),
     [(0, "0 µs"), (12.3e-6, "12.3 µs"), (0.0123, "12.3 ms"), (1.5, "1.5 s"), (754, "12 min 34 s")],
 )
-def test_durations_in_words(seconds, words):
-    assert page.format_duration(seconds) == words
+def test_durations_in_words(seconds, shown):
+    assert words.format_duration(seconds) == shown
 
 
 def polygon(path: str) -> list[tuple[int, int]]:
@@ -461,7 +463,7 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path):
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
     path = tmp_path / "r.html"
     path.write_text("theirs")
-    monkeypatch.setattr(page, "_mode_of_existing", lambda target, force: None)
+    monkeypatch.setattr(files, "_mode_of_existing", lambda target, force: None)
     with pytest.raises(ReportExistsError):
         write_text_atomically(path, "ours")
     assert path.read_text() == "theirs"

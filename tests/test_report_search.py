@@ -13,7 +13,7 @@ from PIL import Image
 
 from imgsim_fast.index import Index
 from imgsim_fast.report import display_name, search_page
-from imgsim_fast.report.page import format_distance
+from imgsim_fast.report.words import format_distance
 
 GONE = "The image could not be read again"
 

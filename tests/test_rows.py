@@ -17,34 +17,12 @@ from imgsim_fast.errors import (
     InvalidInputError,
     InvalidTypeError,
 )
-from imgsim_fast.measures import Measure, get_measure
+from imgsim_fast.measures import get_measure
 from imgsim_fast.measures.base import rank
 from imgsim_fast.rows import RaggedRows, as_matrix, as_rows, concatenate
+from tests.measure_tools import Levels
 
 UINT32 = np.dtype(np.uint32)
-
-
-class Levels(Measure):
-    """The set of grey levels of an image: how many two images share."""
-
-    name = "levels"
-    higher_is_better = True
-    row_dtype = UINT32
-    row_length = None
-
-    def __init__(self, least=1):
-        self.least = least
-
-    @property
-    def options(self):
-        return {"least": self.least}
-
-    def describe(self, image):
-        levels, counts = np.unique(grey_pixels(image), return_counts=True)
-        return levels[counts >= self.least].astype(UINT32)
-
-    def values(self, query, rows, threads):
-        return np.array([len(np.intersect1d(query, row)) for row in rows], float)
 
 
 def some_rows(seed=0, n=9):

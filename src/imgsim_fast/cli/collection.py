@@ -30,11 +30,11 @@ from imgsim_fast.cli.output import (
     print_matches,
     progress_bar,
     shown,
-    size_in_words,
     write_page,
 )
 from imgsim_fast.cli.places import INDEX_NAME, count_images, index_of, searchable
 from imgsim_fast.report.names import display_name
+from imgsim_fast.report.words import size_in_words
 
 
 @click.command()

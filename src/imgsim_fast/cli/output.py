@@ -53,15 +53,6 @@ def shown(path: str) -> str:
     return display_name(path)
 
 
-def size_in_words(size: float) -> str:
-    """Return a number of bytes with its unit."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
 def print_added(report: AddReport, store: Index, as_json: bool, silent: bool = False) -> None:
     """Print what `add` or `refresh` did."""
     if as_json:

@@ -71,7 +71,7 @@ def _as_json(one: Comparison, summaries: dict[str, str]) -> dict[str, Any]:
 
 
 def _print_table(found: list[Comparison]) -> None:
-    from imgsim_fast.report.page import format_duration
+    from imgsim_fast.report.words import format_duration
 
     width = max(len(one.measure) for one in found)
     click.echo(f"{'measure':<{width}}       value  unit         more alike      time")

@@ -7,35 +7,23 @@ has been committed is always a prefix of the work.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim_fast import images
-from imgsim_fast._pillow import reused_memory
-from imgsim_fast.errors import ImgsimError, InvalidInputError
 from imgsim_fast.index.catalog import Catalog, ImageRecord
+from imgsim_fast.index.describing import Describer, Outcome, Task
 from imgsim_fast.index.segments import open_segment, remove_orphans, write_segment
 from imgsim_fast.measures.base import Measure
-from imgsim_fast.orientation import upright_size
 from imgsim_fast.rows import Rows, as_rows, concatenate
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 Progress = Callable[[int], None]
 
-_GROUP = 16  # files per task: the executor costs some 50 us a task
 _COMMIT_ROWS = 16384
 _SMALL_SEGMENT = 65536  # rows; more than _MANY_SMALL of them are merged
 _MANY_SMALL = 16
@@ -64,26 +52,6 @@ class AddReport:
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
-class _Task:
-    path: bytes
-    known: ImageRecord | None
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """A described image (row), one that is unchanged (no row), or a reason to skip it."""
-
-    task: _Task
-    row: NDArray[Any] | None = None
-    size: int = 0
-    mtime_ns: int = 0
-    sha256: bytes = b""
-    width: int = 0
-    height: int = 0
-    reason: str = ""
-
-
 class Builder:
     """One writing session on a catalogue; the caller holds the writer lock."""
 
@@ -97,15 +65,14 @@ class Builder:
     ) -> None:
         self.catalog = catalog
         self._measure = measure
-        self._threads = threads
+        self._describer = Describer(measure, threads)
         self._progress = progress
         self._commit_seconds = commit_seconds
-        self._pending: list[_Outcome] = []
-        self._skipped: list[_Outcome] = []
-        self._touched: list[_Outcome] = []
+        self._pending: list[Outcome] = []
+        self._skipped: list[Outcome] = []
+        self._touched: list[Outcome] = []
         self._counts = {"added": 0, "updated": 0, "unchanged": 0, "removed": 0}
         self._reasons: list[tuple[str, str]] = []
-        self._stop = threading.Event()
         self._done = 0
         self._started = self._last_commit = time.monotonic()
         remove_orphans(catalog.folder, {record.name for record in catalog.segments()})
@@ -124,7 +91,7 @@ class Builder:
         goes on.
         """
         try:
-            for outcomes in self._described(self._planned(paths, checksum)):
+            for outcomes in self._describer.outcomes(self._planned(paths, checksum)):
                 for outcome in outcomes:
                     self._take(outcome)
                 late = time.monotonic() - self._last_commit >= self._commit_seconds
@@ -133,7 +100,7 @@ class Builder:
         finally:
             self.commit()
 
-    def _planned(self, paths: Iterable[bytes], checksum: bool) -> Iterator[_Task]:
+    def _planned(self, paths: Iterable[bytes], checksum: bool) -> Iterator[Task]:
         fresh = self.catalog.count() == 0  # no path is given twice
         for path in paths:
             known = None if fresh else self.catalog.image(path)
@@ -147,82 +114,14 @@ class Builder:
                         self._counts["unchanged"] += 1
                         self._advance(1)
                         continue
-            yield _Task(path, known)
-
-    def _described(self, tasks: Iterator[_Task]) -> Iterator[list[_Outcome]]:
-        """Outcomes of groups of tasks, in order."""
-        groups = iter(lambda: list(islice(tasks, _GROUP)), [])
-        if self._threads == 1:
-            with reused_memory(2):
-                for group in groups:
-                    yield self._describe_group(group)
-            return
-        with (
-            reused_memory(2 * self._threads),
-            ThreadPoolExecutor(self._threads, thread_name_prefix="imgsim") as pool,
-        ):
-            waiting: deque[Future[list[_Outcome]]] = deque()
-            try:
-                for group in groups:
-                    waiting.append(pool.submit(self._describe_group, group))
-                    if len(waiting) > 3 * self._threads:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:  # after an error or Ctrl-C: no worker begins another file
-                self._stop.set()
-
-    def _describe_group(self, group: list[_Task]) -> list[_Outcome]:
-        if not self._measure.in_batches:
-            return [self._describe(task) for task in group if not self._stop.is_set()]
-        read = [self._read(task) for task in group if not self._stop.is_set()]
-        wanted = [(outcome, image) for outcome, image in read if image is not None]
-        try:
-            rows = self._measure.describe_many([image for _, image in wanted])
-            if len(rows) != len(wanted):
-                raise InvalidInputError(
-                    f"measure {self._measure.name!r}: {len(rows)} descriptors for {len(wanted)}"
-                )
-            for (outcome, _), row in zip(wanted, rows, strict=True):
-                outcome.row = row
-        except (ImgsimError, MemoryError):  # one of them: find out which
-            return [self._describe(task) for task in group]
-        return [outcome for outcome, _ in read]
-
-    def _describe(self, task: _Task) -> _Outcome:
-        outcome, image = self._read(task)
-        if image is None:
-            return outcome
-        try:
-            outcome.row = self._measure.describe(image)
-        except ImgsimError as error:
-            return _Outcome(task, reason=str(error))
-        except MemoryError:
-            return _Outcome(task, reason="not enough memory to describe it")
-        return outcome
-
-    def _read(self, task: _Task) -> tuple[_Outcome, Image | None]:
-        """Read and decode a file; no image where that failed or the contents are known."""
-        try:
-            data, status = images.read_file(task.path)
-            digest = hashlib.sha256(data).digest()
-            outcome = _Outcome(task, None, status.st_size, status.st_mtime_ns, digest)
-            if task.known is not None and task.known.sha256 == digest:
-                return outcome, None
-            image = images.open_pixels(data)
-        except ImgsimError as error:
-            return _Outcome(task, reason=str(error)), None
-        except MemoryError:
-            return _Outcome(task, reason="not enough memory to decode it"), None
-        outcome.width, outcome.height = upright_size(image)
-        return outcome, image
+            yield Task(path, known)
 
     def skip_folder(self, path: bytes, error: OSError) -> None:
         """Report a directory that cannot be listed."""
         reason = error.strerror or str(error)
         self._reasons.append((os.fsdecode(path), f"the folder cannot be listed: {reason}"))
 
-    def _take(self, outcome: _Outcome) -> None:
+    def _take(self, outcome: Outcome) -> None:
         if outcome.reason:
             self._skipped.append(outcome)
             self._reasons.append((os.fsdecode(outcome.task.path), outcome.reason))
@@ -275,7 +174,7 @@ class Builder:
                 catalog.put_skipped(outcome.task.path, outcome.reason)
 
     def _numbered(
-        self, pending: list[_Outcome], segment: int
+        self, pending: list[Outcome], segment: int
     ) -> list[tuple[ImageRecord, NDArray[Any]]]:
         """Pending images with their ids, ascending; a changed image keeps its id."""
         fresh = self.catalog.next_id("images")

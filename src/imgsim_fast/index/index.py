@@ -13,24 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast import _threads, _validate, folders, images
-from imgsim_fast.errors import (
-    ImgsimError,
-    IndexCorruptError,
-    IndexMismatchError,
-    IndexVersionError,
-    InvalidInputError,
-    InvalidTypeError,
-)
+from imgsim_fast._pillow import named
+from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
 from imgsim_fast.index import catalog as catalogs
+from imgsim_fast.index.agreement import check_same, measure_of
 from imgsim_fast.index.build import AddReport, Builder, Progress
 from imgsim_fast.index.catalog import Catalog
 from imgsim_fast.index.lock import writer_lock
 from imgsim_fast.index.paths import PathLike, absolute, absolute_bytes, check_vacant
 from imgsim_fast.index.records import IndexedImage, IndexStats
-from imgsim_fast.index.search import Matches, Snapshot, as_matches
+from imgsim_fast.index.rerank import rerank as rerank_matches
+from imgsim_fast.index.rerank import second_measure
+from imgsim_fast.index.search import Matches, Snapshot, as_limit, as_matches
 from imgsim_fast.index.segments import sync_folder
 from imgsim_fast.index.verify import problems_of
 from imgsim_fast.measures import ImageLike, Measure, describe, get_measure
+from imgsim_fast.measures.pair import decoded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -57,7 +55,7 @@ class Index:
         if not isinstance(catalog, Catalog):
             raise InvalidTypeError("use Index.open(path) or Index.create(path), not Index(path)")
         self._catalog = catalog
-        self._measure = _measure_of(catalog) if measure is None else measure
+        self._measure = measure_of(catalog) if measure is None else measure
         self._snapshot: Snapshot | None = None
         self._lock = threading.RLock()
 
@@ -117,7 +115,7 @@ class Index:
         """
         catalog = Catalog(absolute(path))
         try:
-            _check_same(catalog, measure, options)
+            check_same(catalog, measure, options)
             return cls(catalog, measure if isinstance(measure, Measure) else None)
         except BaseException:
             catalog.close()
@@ -355,7 +353,16 @@ class Index:
 
     # ---- searching -----------------------------------------------------------------------------
 
-    def search(self, image: ImageLike, k: int = 10, *, threads: int | None = None) -> Matches:
+    def search(
+        self,
+        image: ImageLike | Image,
+        k: int = 10,
+        *,
+        rerank: str | Measure | None = None,
+        rerank_options: Mapping[str, Any] | None = None,
+        candidates: int = 200,
+        threads: int | None = None,
+    ) -> Matches:
         """Find the k most similar images, exactly.
 
         Parameters
@@ -364,6 +371,14 @@ class Index:
             A Pillow image must be in mode L or RGB.
         k : int
             More than there are gives all.
+        rerank : str or Measure, optional
+            Another measure: it ranks the best `candidates` of the index's measure. Their files are
+            read again, as they are now; those that cannot be are left out and listed in ``skipped``
+            of the result. The distances are the other measure's.
+        rerank_options : mapping, optional
+            Options of the other measure.
+        candidates : int
+            How many to rank again; k, where that is more.
         threads : int, optional
 
         Returns
@@ -379,9 +394,17 @@ class Index:
             A segment is not what the catalogue says.
         """
         number = _validate.as_count("k", k)
-        query = describe(self._measure, image)
+        wanted = max(number, _validate.as_count("candidates", candidates))
+        other = second_measure("rerank", rerank, rerank_options)
         workers = _threads.resolve(threads)
-        return self._matches(lambda snapshot: snapshot.nearest(query, number, workers))
+        pixels = decoded(image)
+        with named(image):
+            query = self._measure.describe(pixels)
+            second = None if other is None else other.describe(pixels)
+        if other is None or second is None:
+            return self._matches(lambda snapshot: snapshot.nearest(query, number, workers))
+        found = self._matches(lambda snapshot: snapshot.nearest(query, wanted, workers))
+        return rerank_matches(other, second, found, number, workers)
 
     def range_search(
         self, image: ImageLike, radius: float, *, threads: int | None = None
@@ -401,13 +424,8 @@ class Index:
         Matches
             Best first, ties by id.
         """
-        try:
-            limit = float(radius)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise InvalidTypeError(f"radius must be a number, got {radius!r}") from error
         higher = self._measure.higher_is_better
-        if np.isnan(limit) or (limit < 0 and not higher):
-            raise InvalidInputError(f"radius must not be negative or NaN, got {radius}")
+        limit = as_limit("radius", radius, higher_is_better=higher)
         query = describe(self._measure, image)
         workers = _threads.resolve(threads)
         return self._matches(
@@ -439,24 +457,7 @@ class Index:
                     records = [(number, self._catalog.image_of(number)) for number in numbers]
                 if snapshot.version == self._catalog.version():
                     break  # else rows may have moved meanwhile
-            segments = {segment.record.id: segment for segment in snapshot.segments}
-            found = []
-            for number, record in records:
-                if record is None:
-                    raise InvalidInputError(f"image {number} is not in the index")
-                segment = segments.get(record.segment)
-                if (
-                    segment is None
-                    or record.row >= len(segment.ids)
-                    or segment.ids[record.row] != record.id
-                ):
-                    raise IndexCorruptError(
-                        f"image {number} is not in row {record.row} of segment {record.segment}"
-                    )
-                path = os.fsdecode(self._catalog.absolute(record.path))
-                row = segment.rows[record.row]
-                found.append(IndexedImage(record.id, path, record.width, record.height, row))
-            return found
+            return [snapshot.indexed(self._catalog, number, record) for number, record in records]
 
     def _matches(self, find: Callable[[Snapshot], tuple[Any, Any]]) -> Matches:
         """Search the newest commit, and again if another one removes what was found."""
@@ -507,17 +508,6 @@ class Index:
             return problems_of(self._catalog, self._measure)
 
 
-def _measure_of(catalog: Catalog) -> Measure:
-    """Make the measure that a catalogue names."""
-    try:
-        return get_measure(catalog.measure, **catalog.options)
-    except (ImgsimError, TypeError) as error:  # written by a later version, or by nobody
-        raise IndexVersionError(
-            f"{catalog.folder!r} needs the measure {catalog.measure!r} with {catalog.options!r}: "
-            f"{error}"
-        ) from error
-
-
 def _id_of(catalog: Catalog, item: int | PathLike) -> int:
     if isinstance(item, (str, bytes, os.PathLike)):
         record = catalog.image(absolute_bytes(item))
@@ -528,28 +518,3 @@ def _id_of(catalog: Catalog, item: int | PathLike) -> int:
     if catalog.image_of(number) is None:
         raise InvalidInputError(f"image {number} is not in the index")
     return number
-
-
-def _check_same(catalog: Catalog, measure: str | Measure | None, options: dict[str, Any]) -> None:
-    """Raise IndexMismatchError unless the index was made as the caller and this version expect."""
-    name = measure.name if isinstance(measure, Measure) else measure
-    if name is not None and name != catalog.measure:
-        raise IndexMismatchError(
-            f"{catalog.folder!r} has measure {catalog.measure!r}, not {name!r}"
-        )
-    wanted: Mapping[str, Any] = {}
-    if isinstance(measure, Measure):
-        wanted = get_measure(measure, **options).options
-    elif options:
-        _measure_of(catalog)
-        wanted = get_measure(catalog.measure, **{**catalog.options, **options}).options
-    differing = [option for option in wanted if wanted[option] != catalog.options.get(option)]
-    if differing:
-        has = ", ".join(f"{option}={catalog.options.get(option)}" for option in differing)
-        asked = ", ".join(f"{option}={wanted[option]}" for option in differing)
-        raise IndexMismatchError(f"{catalog.folder!r} was made with {has}, not {asked}")
-    if catalog.decoder != images.DECODER:
-        raise IndexMismatchError(
-            f"{catalog.folder!r} was made by the decoder {catalog.decoder}; this version has "
-            f"{dict(images.DECODER)}"
-        )

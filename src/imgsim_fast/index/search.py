@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast._core import BadMassError
-from imgsim_fast.errors import IndexCorruptError
-from imgsim_fast.index.catalog import Catalog
+from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
+from imgsim_fast.index.catalog import Catalog, ImageRecord
+from imgsim_fast.index.records import IndexedImage
 from imgsim_fast.index.segments import Segment, open_segment
 from imgsim_fast.measures.base import Measure
 from imgsim_fast.rows import Row
@@ -20,25 +21,47 @@ from imgsim_fast.rows import Row
 _PIECE = 65536  # rows whose values are computed at once in a range search
 
 
-class Matches(NamedTuple):
-    """Images found, best first; equal values are ordered by id.
+class _Ranking(NamedTuple):
+    distances: NDArray[np.float64]
+    ids: NDArray[np.int64]
+    paths: list[str]
+
+
+class Matches(_Ranking):
+    """Images found, best first; equal values are ordered by id. Unpacks as three.
 
     Attributes
     ----------
     distances : ndarray of float64, shape (k,)
+        Values of the measure; of the other measure where the search was re-ranked.
     ids : ndarray of int64, shape (k,)
         The numbers of the images in the index.
     paths : list of str
         Absolute paths; names that are not valid text hold surrogates, as everywhere in ``os``.
     """
 
-    distances: NDArray[np.float64]
-    ids: NDArray[np.int64]
-    paths: list[str]
+    def __new__(
+        cls,
+        distances: NDArray[np.float64],
+        ids: NDArray[np.int64],
+        paths: list[str],
+        skipped: Sequence[tuple[str, str]] = (),
+    ) -> Matches:
+        """Make a tuple of three that also knows what was left out."""
+        matches = super().__new__(cls, distances, ids, paths)
+        matches._skipped = tuple(skipped)
+        return matches
+
+    _skipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """Candidates of a re-ranking that could not be read again, as (path, reason)."""
+        return list(self._skipped)
 
     def first(self, k: int) -> Matches:
         """Return the best k of them."""
-        return Matches(self.distances[:k], self.ids[:k], self.paths[:k])
+        return Matches(self.distances[:k], self.ids[:k], self.paths[:k], self._skipped)
 
 
 class Snapshot:
@@ -69,6 +92,23 @@ class Snapshot:
         """Return the number of rows of a segment that images use."""
         mask = self._skip.get(segment.record.id)
         return len(segment.ids) - (0 if mask is None else int(mask.sum()))
+
+    def indexed(self, catalog: Catalog, number: int, record: ImageRecord | None) -> IndexedImage:
+        """Return an image, with its row, of which the catalogue has this record."""
+        if record is None:
+            raise InvalidInputError(f"image {number} is not in the index")
+        segment = next((s for s in self.segments if s.record.id == record.segment), None)
+        if (
+            segment is None
+            or record.row >= len(segment.ids)
+            or segment.ids[record.row] != record.id
+        ):
+            raise IndexCorruptError(
+                f"image {number} is not in row {record.row} of segment {record.segment}"
+            )
+        path = os.fsdecode(catalog.absolute(record.path))
+        row = segment.rows[record.row]
+        return IndexedImage(record.id, path, record.width, record.height, row)
 
     def nearest(
         self, query: Row, k: int, threads: int
@@ -124,6 +164,17 @@ def _bad_rows_named(segment: Segment, first: int) -> Iterator[None]:
         raise IndexCorruptError(
             f"{segment.record.name}: row {first + bad.row} is no distribution"
         ) from bad
+
+
+def as_limit(name: str, value: float, *, higher_is_better: bool) -> float:
+    """Return a value that others must reach or beat; distances must not be negative."""
+    try:
+        limit = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidTypeError(f"{name} must be a number, got {value!r}") from error
+    if np.isnan(limit) or (limit < 0 and not higher_is_better):
+        raise InvalidInputError(f"{name} must not be negative or NaN, got {value}")
+    return limit
 
 
 def as_matches(catalog: Catalog, values: NDArray[np.float64], ids: NDArray[np.int64]) -> Matches:

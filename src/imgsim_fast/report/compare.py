@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from imgsim_fast import images
 from imgsim_fast.measures import Comparison, measures
 from imgsim_fast.report.names import display_name
-from imgsim_fast.report.page import format_distance, format_duration, make_thumbnail
 from imgsim_fast.report.sights import sights_of
 from imgsim_fast.report.template import load_template, shown_image
+from imgsim_fast.report.thumbnails import make_thumbnail
+from imgsim_fast.report.words import format_distance, format_duration
 
 if TYPE_CHECKING:
     from PIL.Image import Image

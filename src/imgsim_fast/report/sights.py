@@ -13,8 +13,8 @@ from imgsim_fast.measures import Comparison
 from imgsim_fast.report.colors import color_bins_figure, flow_figure
 from imgsim_fast.report.figures import GreyAxis, area_between, cdf_figure, histogram_figure
 from imgsim_fast.report.overlays import match_picture, similarity_picture
-from imgsim_fast.report.page import format_distance
 from imgsim_fast.report.template import data_uri
+from imgsim_fast.report.words import format_distance
 
 if TYPE_CHECKING:
     from PIL.Image import Image

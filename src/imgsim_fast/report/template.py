@@ -1,4 +1,8 @@
-"""What every page is made with: templates, styles with their hash, images as data URIs."""
+"""What every page is made with: templates, styles with their hash, images as data URIs.
+
+A page states its own content security policy; the only style it allows is the one inlined in it, by
+hash, and the only images are data URIs of pictures that this package encoded.
+"""
 
 from __future__ import annotations
 
@@ -10,30 +14,32 @@ from typing import TYPE_CHECKING
 
 from imgsim_fast.errors import InvalidInputError
 from imgsim_fast.report.names import display_name
+from imgsim_fast.report.words import TIMES
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["TIMES", "data_uri", "load_template", "shown_image"]
-
-TIMES = "\N{MULTIPLICATION SIGN}"
+__all__ = ["data_uri", "load_template", "shown_image"]
 
 
 @lru_cache(maxsize=8)
 def load_template(page: str, *styles: str) -> tuple[Template, str, str]:
     """Return a template of the package, the style sheets one after the other, and their hash."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    folder = importlib.resources.files("imgsim_fast.report").joinpath("templates")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    text = folder.joinpath(page).read_text(encoding="utf-8")
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=FunctionLoader(_read),
+    )  # fmt: skip
     # Browsers hash the style after turning line ends into \n; a checkout on Windows has others.
-    style = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in styles)
-    style = style.replace("\r\n", "\n")
+    style = "".join(_read(name) for name in styles).replace("\r\n", "\n")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    return environment.from_string(text), style, digest
+    return environment.get_template(page), style, digest
+
+
+def _read(name: str) -> str:
+    folder = importlib.resources.files("imgsim_fast.report").joinpath("templates")
+    return folder.joinpath(name).read_text(encoding="utf-8")
 
 
 def data_uri(picture: bytes, name: bytes | str) -> str:

@@ -1,0 +1,47 @@
+"""What an index was made with, and whether that is what somebody counts on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from imgsim_fast import images
+from imgsim_fast.errors import ImgsimError, IndexMismatchError, IndexVersionError
+from imgsim_fast.index.catalog import Catalog
+from imgsim_fast.measures import Measure, get_measure
+
+
+def measure_of(catalog: Catalog) -> Measure:
+    """Make the measure that a catalogue names."""
+    try:
+        return get_measure(catalog.measure, **catalog.options)
+    except (ImgsimError, TypeError) as error:  # written by a later version, or by nobody
+        raise IndexVersionError(
+            f"{catalog.folder!r} needs the measure {catalog.measure!r} with {catalog.options!r}: "
+            f"{error}"
+        ) from error
+
+
+def check_same(catalog: Catalog, measure: str | Measure | None, options: dict[str, Any]) -> None:
+    """Raise IndexMismatchError unless the index was made as the caller and this version expect."""
+    name = measure.name if isinstance(measure, Measure) else measure
+    if name is not None and name != catalog.measure:
+        raise IndexMismatchError(
+            f"{catalog.folder!r} has measure {catalog.measure!r}, not {name!r}"
+        )
+    wanted: Mapping[str, Any] = {}
+    if isinstance(measure, Measure):
+        wanted = get_measure(measure, **options).options
+    elif options:
+        measure_of(catalog)
+        wanted = get_measure(catalog.measure, **{**catalog.options, **options}).options
+    differing = [option for option in wanted if wanted[option] != catalog.options.get(option)]
+    if differing:
+        has = ", ".join(f"{option}={catalog.options.get(option)}" for option in differing)
+        asked = ", ".join(f"{option}={wanted[option]}" for option in differing)
+        raise IndexMismatchError(f"{catalog.folder!r} was made with {has}, not {asked}")
+    if catalog.decoder != images.DECODER:
+        raise IndexMismatchError(
+            f"{catalog.folder!r} was made by the decoder {catalog.decoder}; this version has "
+            f"{dict(images.DECODER)}"
+        )
