@@ -86,7 +86,7 @@ LAYERS = (
     {"_core", "_threads", "_pillow", "orientation"},
     {"_validate", "_memory"},
     {"_ground"},
-    {"histogram", "wasserstein", "transport", "pairwise", "knn"},
+    {"histogram", "sparse_histogram", "comparison", "wasserstein", "transport", "pairwise", "knn"},
     {"compat", "images"},
     {"folders", "descriptors"},
     {"measures"},

@@ -16,11 +16,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from imgsim_fast import compat, errors
+from imgsim_fast.comparison import compare_histograms
 from imgsim_fast.compat.cv2 import DIST_C, DIST_L1, DIST_L2, DIST_USER, EMD
 from imgsim_fast.histogram import histogram, histograms
 from imgsim_fast.knn import Neighbors, knn
 from imgsim_fast.measures import compare, measures
 from imgsim_fast.pairwise import cdist, pdist
+from imgsim_fast.sparse_histogram import SparseHistogram, sparse_histogram
 from imgsim_fast.transport import TransportResult, emd, transport
 from imgsim_fast.wasserstein import cdf_vectors, wasserstein_1d
 
@@ -40,10 +42,12 @@ __all__ = [
     "Index",
     "Matches",
     "Neighbors",
+    "SparseHistogram",
     "TransportResult",
     "cdf_vectors",
     "cdist",
     "compare",
+    "compare_histograms",
     "compat",
     "decode",
     "emd",
@@ -53,6 +57,7 @@ __all__ = [
     "knn",
     "measures",
     "pdist",
+    "sparse_histogram",
     "transport",
     "wasserstein_1d",
 ]
