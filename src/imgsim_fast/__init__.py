@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 from imgsim_fast import compat, errors
 from imgsim_fast.barycenter import barycenter_1d, interpolate_1d
 from imgsim_fast.color_transfer import interpolate_images, match_histograms, transfer_color
+from imgsim_fast.comparison import compare_histograms
 from imgsim_fast.compat.cv2 import DIST_C, DIST_L1, DIST_L2, DIST_USER, EMD
 from imgsim_fast.histogram import histogram, histograms
 from imgsim_fast.knn import Neighbors, knn
 from imgsim_fast.measures import Comparison, compare, compare_all, measures
 from imgsim_fast.pairwise import cdist, pdist
 from imgsim_fast.palette import Palette, color_palette, rgb_to_lab
+from imgsim_fast.sparse_histogram import SparseHistogram, sparse_histogram
 from imgsim_fast.transport import TransportResult, emd, transport
 from imgsim_fast.wasserstein import cdf_vectors, wasserstein_1d
 
@@ -47,6 +49,7 @@ __all__ = [
     "Matches",
     "Neighbors",
     "Palette",
+    "SparseHistogram",
     "TransportResult",
     "barycenter_1d",
     "cdf_vectors",
@@ -54,6 +57,7 @@ __all__ = [
     "color_palette",
     "compare",
     "compare_all",
+    "compare_histograms",
     "compat",
     "decode",
     "emd",
@@ -67,6 +71,7 @@ __all__ = [
     "measures",
     "pdist",
     "rgb_to_lab",
+    "sparse_histogram",
     "transfer_color",
     "transport",
     "wasserstein_1d",
