@@ -70,14 +70,12 @@ def compare_sparse(
 
 # The same for rows of (key, count): row r is [offsets[r], offsets[r + 1]) of keys, which ascend
 # within a row and are below bins, and of counts, whose total per row is below 2**32.
-def compare_sparse_many(
+def compare_sparse_rows(
     method: int,
     normalize: bool,
-    query_keys: Keys,
-    query_counts: Keys,
-    keys: Keys,
-    counts: Keys,
-    offsets: Counts,
+    query: NDArray[np.uint32],
+    packed: NDArray[np.uint32],
+    offsets: NDArray[np.int64],
     bins: int,
     threads: int,
 ) -> Floats: ...

@@ -163,7 +163,8 @@ class HistogramComparison(Measure):
             return np.repeat(middles, 3, axis=-1)
         if self._space == "hsv":
             image = pillow().fromarray(middles[None], "HSV")
-            return np.array(image.convert("RGB"))[0]
+            colors: NDArray[np.uint8] = np.array(image.convert("RGB"))[0]
+            return colors
         return middles
 
 
