@@ -186,7 +186,7 @@ class Vectors(Measure):
         lengths = np.sqrt(own * theirs)
         zero = lengths == 0
         lengths[zero] = 1
-        cosines = np.clip(dots / lengths, -1, 1)
+        cosines: NDArray[np.float64] = np.clip(dots / lengths, -1, 1)
         cosines[zero] = (own == theirs[zero]).astype(float)
         return cosines
 

@@ -103,7 +103,7 @@ class Keypoints(Measure):
     higher_is_better = True
     unit: ClassVar[str] = ""
     row_dtype = np.dtype(np.uint8)
-    near_identical = 0.25
+    near_identical = 0.25  # measured, see docs/keypoints.md
 
     _bytes: ClassVar[int]  # of one descriptor
 
@@ -327,7 +327,8 @@ class Keypoints(Measure):
         self, nearest: NDArray[np.float32], second: NDArray[np.float32]
     ) -> NDArray[np.bool_]:
         clearly: NDArray[np.bool_] = nearest < self._nearer * second.astype(np.float64)
-        return clearly | (nearest == 0)
+        clearly |= nearest == 0
+        return clearly
 
     def _inliers(
         self,
@@ -381,6 +382,7 @@ class ORB(Keypoints):
     """
 
     name = "orb"
+    near_identical = 0.2
     _bytes = 32
 
     def _detector(self) -> Any:

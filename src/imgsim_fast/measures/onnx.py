@@ -26,6 +26,8 @@ _TYPES = {
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }
+# How a protobuf begins to name another file that holds weights: TensorProto.external_data.
+_ELSEWHERE = b"\x0a\x08location"
 
 
 class _Shape(NamedTuple):
@@ -54,7 +56,8 @@ class Onnx(Vectors):
     model : path
         The file; all weights must be in it. Options name it by its absolute path and `sha256`.
     size : int or (int, int), optional
-        Height and width; without it those that the file tells, else 224.
+        Height and width; without it those that the file tells (OpenCV does not pass them on), else
+        224.
     mean, std : three floats
         Of R, G and B after scaling; those of ImageNet unless given.
     scale : float
@@ -118,6 +121,10 @@ class Onnx(Vectors):
         data = weights.read("model", self._path)
         self._sha256 = hashlib.sha256(data).hexdigest()
         weights.check_digest("model", self._path, self._sha256, sha256)
+        if _ELSEWHERE in data:  # the SHA-256 would say nothing about them
+            raise InvalidInputError(
+                f"model: {self._path!r} keeps weights in other files; save it as one file"
+            )
         self._session = _open(self._path, data, backend, output, layout)
         self._size = self._fitting(wanted)
 
@@ -204,10 +211,6 @@ class _Runtime:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # exceptions say it
         options.use_deterministic_compute = True
-        # Weights beside the file would be none of those that the SHA-256 is of.
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", path + "/no folder"
-        )
         try:
             session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime has a dozen types of its own
@@ -256,7 +259,7 @@ class _OpenCV:
             raise InvalidInputError(f"model: {path!r} holds no ONNX model")
         if output is not None and output not in names:
             raise InvalidInputError(f"output must be one of {', '.join(names)}, got {output!r}")
-        self._output = [] if output is None else [output]
+        self._output = names[:1] if output is None else [output]
         self._lock = threading.Lock()
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
