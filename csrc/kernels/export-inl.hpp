@@ -1,6 +1,7 @@
 // The end of a kernel file: includes the loops and exports them as `kernels_<IMGSIM_ISA>`, the only
 // symbol that leaves the file.
 #include "kernels/histogram-inl.hpp"
+#include "kernels/ssim-inl.hpp"
 #include "kernels/transport-inl.hpp"
 #include "kernels/wasserstein-inl.hpp"
 
@@ -42,6 +43,12 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     chebyshev,
     squared,
     euclidean,
+    slide_columns,
+    box_row,
+    filtered_row,
+    square_rows,
+    weighted_sum,
+    add_weighted_u8,
 };
 
 }  // namespace imgsim

@@ -511,3 +511,8 @@ def knn_plain(object query, object database, object k, object metric, object p, 
 # ---- optimal transport ----------------------------------------------------------------------
 
 include "_transport.pxi"
+
+
+# ---- structural similarity ------------------------------------------------------------------
+
+include "_ssim.pxi"

@@ -266,3 +266,24 @@ cdef extern from "imgsim/transport_batch.hpp" namespace "imgsim" nogil:
     BatchResult transport_knn(const TransportBatch& batch, size_t k, size_t threads,
                               const Cancel& cancel, double* distances,
                               int64_t* indices) except +
+
+
+cdef extern from "imgsim/resize.hpp" namespace "imgsim" nogil:
+    const size_t kMostResized
+
+    void resize_area(const ImageView& image, size_t height, size_t width, uint8_t* out) except +
+
+
+cdef extern from "imgsim/ssim.hpp" namespace "imgsim" nogil:
+    cdef cppclass SsimRule:
+        size_t win
+        Span[const double] weights
+        double root_c1
+        double root_c2
+        cbool sample_covariance
+
+    double structural_similarity(const ImageView& x, const ImageView& y, PixelType type,
+                                 const SsimRule& rule, double* map) except +
+    cbool structural_similarities(const ImageView& query, const vector[ImageView]& images,
+                                  PixelType type, const SsimRule& rule, size_t threads,
+                                  const Cancel& cancel, double* out) except +
