@@ -18,27 +18,27 @@ using imgsim::SsimConstants;
 // Chunks of the longer loops: what they write stays in the first-level cache.
 constexpr std::size_t kChunk = 512;
 
-void slide_columns(const RowPair& enter, const RowPair& leave, std::size_t n,
-                   std::int32_t* const* columns) {
-  const std::uint8_t *__restrict x = enter.x, *__restrict y = enter.y;
-  const std::uint8_t *__restrict x_old = leave.x, *__restrict y_old = leave.y;
-  std::int32_t *__restrict sum_x = columns[0], *__restrict sum_y = columns[1];
-  std::int32_t *__restrict squares = columns[2], *__restrict products = columns[3];
+inline std::int32_t product(std::uint8_t a, std::uint8_t b) {
+  return static_cast<std::uint16_t>(a * b);  // 16 bits: twice as many at a time
+}
+
+// The pointers are arguments because gcc believes __restrict of those alone.
+void slide(const std::uint8_t* __restrict x, const std::uint8_t* __restrict y,
+           const std::uint8_t* __restrict x_old, const std::uint8_t* __restrict y_old,
+           std::size_t n, std::int32_t* __restrict sum_x, std::int32_t* __restrict sum_y,
+           std::int32_t* __restrict squares, std::int32_t* __restrict products) {
   for (std::size_t j = 0; j < n; ++j) {
     sum_x[j] += x[j] - x_old[j];
     sum_y[j] += y[j] - y_old[j];
-    squares[j] += (x[j] * x[j] + y[j] * y[j]) - (x_old[j] * x_old[j] + y_old[j] * y_old[j]);
-    products[j] += x[j] * y[j] - x_old[j] * y_old[j];
+    squares[j] += (product(x[j], x[j]) + product(y[j], y[j])) -
+                  (product(x_old[j], x_old[j]) + product(y_old[j], y_old[j]));
+    products[j] += product(x[j], y[j]) - product(x_old[j], y_old[j]);
   }
 }
 
-// out[j] = sum of seven elements, `step` apart, from in[j] on.
-void seven_sums(const std::int32_t* __restrict in, std::size_t n, std::size_t step,
-                std::int32_t* __restrict out) {
-  const std::int32_t *b = in + step, *c = b + step, *d = c + step, *e = d + step, *f = e + step,
-                     *g = f + step;
-  for (std::size_t j = 0; j < n; ++j)
-    out[j] = ((in[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + g[j]);
+void slide_columns(const RowPair& enter, const RowPair& leave, std::size_t n,
+                   std::int32_t* const* columns) {
+  slide(enter.x, enter.y, leave.x, leave.y, n, columns[0], columns[1], columns[2], columns[3]);
 }
 
 void add_shifted(const std::int32_t* __restrict a, const std::int32_t* __restrict b, std::size_t n,
@@ -50,11 +50,11 @@ void add_to(const std::int32_t* __restrict in, std::size_t n, std::int32_t* __re
   for (std::size_t j = 0; j < n; ++j) out[j] += in[j];
 }
 
-// The same for an odd number of elements: sums of 2, 4, 8 ... elements, of which those that the
-// binary digits of `win` name are put one after the other. scratch: 2 (n + (win - 1) step).
+// out[j] = sum of `win` (odd) elements, `step` apart, from in[j] on: sums of 2, 4, 8 ... elements, of
+// which those that the binary digits of `win` name are put one after the other.
+// scratch: 2 (n + (win - 1) step).
 void box_sums(const std::int32_t* in, std::size_t n, std::size_t win, std::size_t step,
               std::int32_t* scratch, std::int32_t* out) {
-  if (win == 7) return seven_sums(in, n, step, out);
   const std::size_t all = n + (win - 1) * step;
   std::int32_t *next = scratch, *other = scratch + all;
   IMGSIM_MEMCPY(out, in, n * sizeof *in);
@@ -71,25 +71,29 @@ void box_sums(const std::int32_t* in, std::size_t n, std::size_t win, std::size_
   }
 }
 
-// Similarity of n windows from the sums over each, all times the square of their area.
+// Similarity of a window from the sums over it, all times the square of its area.
+inline double similarity(double x, double y, double squares, double products, double area,
+                         double c1, double c2) {
+  const double means = x * x + y * y, mean = 2 * (x * y);
+  return ((mean + c1) * ((2 * area * products - mean) + c2)) /
+         ((means + c1) * ((area * squares - means) + c2));
+}
+
 template <bool Map>
-void box_similarity(const std::int32_t* sums, std::size_t n, double area,
-                    const SsimConstants& constants, double* __restrict totals,
-                    double* __restrict map) {
-  const std::int32_t *__restrict sum_x = sums, *__restrict sum_y = sums + n;
-  const std::int32_t *__restrict squares = sums + 2 * n, *__restrict products = sums + 3 * n;
-  const double c1 = constants.c1, c2 = constants.c2;
+void similarities(const std::int32_t* __restrict x, const std::int32_t* __restrict y,
+                  const std::int32_t* __restrict squares, const std::int32_t* __restrict products,
+                  std::size_t n, double area, SsimConstants constants, double* __restrict totals,
+                  double* __restrict map) {
   for (std::size_t j = 0; j < n; ++j) {
-    const double x = sum_x[j], y = sum_y[j];
-    const double means = x * x + y * y, mean = 2 * (x * y);
-    const double s = ((mean + c1) * ((2 * area * products[j] - mean) + c2)) /
-                     ((means + c1) * ((area * squares[j] - means) + c2));
+    const double s =
+        similarity(x[j], y[j], squares[j], products[j], area, constants.c1, constants.c2);
     totals[j] += s;
     if (Map) map[j] = s;
   }
 }
 
-void box_row(const BoxRow& row, const SsimConstants& constants, double* totals, double* map) {
+template <bool Map>
+void any_windows(const BoxRow& row, SsimConstants constants, double* totals, double* map) {
   const std::size_t halo = (row.win - 1) * row.step;
   const std::size_t chunk = halo < kBoxChunk ? kBoxChunk : halo;
   for (std::size_t begin = 0; begin < row.n; begin += chunk) {
@@ -97,11 +101,45 @@ void box_row(const BoxRow& row, const SsimConstants& constants, double* totals, 
     std::int32_t* sums = row.scratch;
     for (std::size_t m = 0; m < 4; ++m)
       box_sums(row.columns[m] + begin, n, row.win, row.step, sums + 4 * n, sums + m * n);
-    if (map == nullptr)
-      box_similarity<false>(sums, n, row.area, constants, totals + begin, nullptr);
-    else
-      box_similarity<true>(sums, n, row.area, constants, totals + begin, map + begin);
+    similarities<Map>(sums, sums + n, sums + 2 * n, sums + 3 * n, n, row.area, constants,
+                      totals + begin, Map ? map + begin : nullptr);
   }
+}
+
+inline std::int32_t sum_of_seven(const std::int32_t* p, std::size_t step) {
+  return ((p[0] + p[step]) + (p[2 * step] + p[3 * step])) +
+         ((p[4 * step] + p[5 * step]) + p[6 * step]);
+}
+
+// The usual window in one pass: the sums stay in registers, and adding overlaps with division.
+template <bool Map>
+void windows_of_seven(const std::int32_t* __restrict x, const std::int32_t* __restrict y,
+                      const std::int32_t* __restrict squares,
+                      const std::int32_t* __restrict products, std::size_t n, std::size_t step,
+                      SsimConstants constants, double* __restrict totals, double* __restrict map) {
+  for (std::size_t j = 0; j < n; ++j) {
+    const double s = similarity(sum_of_seven(x + j, step), sum_of_seven(y + j, step),
+                                sum_of_seven(squares + j, step), sum_of_seven(products + j, step),
+                                49, constants.c1, constants.c2);
+    totals[j] += s;
+    if (Map) map[j] = s;
+  }
+}
+
+template <bool Map>
+void row_of_windows(const BoxRow& row, SsimConstants constants, double* totals, double* map) {
+  const std::int32_t* const* c = row.columns;
+  if (row.win == 7)
+    windows_of_seven<Map>(c[0], c[1], c[2], c[3], row.n, row.step, constants, totals, map);
+  else
+    any_windows<Map>(row, constants, totals, map);
+}
+
+void box_row(const BoxRow& row, const SsimConstants& constants, double* totals, double* map) {
+  if (map == nullptr)
+    row_of_windows<false>(row, constants, totals, nullptr);
+  else
+    row_of_windows<true>(row, constants, totals, map);
 }
 
 // ---- any weights -----------------------------------------------------------------------------
