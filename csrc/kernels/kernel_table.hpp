@@ -54,6 +54,9 @@ struct RowPair {
   const std::uint8_t *x, *y;
 };
 
+// Up to this size of the window the sums of bytes fit 15 bits, and map 0 holds x + 2^16 y.
+constexpr std::size_t kMostPacked = 11;
+
 // At least so many windows of a row are summed at a time.
 constexpr std::size_t kBoxChunk = 512;
 
@@ -166,8 +169,9 @@ struct KernelTable {
 
   // ---- structural similarity ----
 
-  // columns[map][j] += map of entering pixel j - map of leaving pixel j.
-  void (*slide_columns)(const RowPair& enter, const RowPair& leave, std::size_t n,
+  // columns[map][j] += map of entering pixel j - map of leaving pixel j; if win <= kMostPacked,
+  // columns[1] is left alone.
+  void (*slide_columns)(const RowPair& enter, const RowPair& leave, std::size_t n, std::size_t win,
                         std::int32_t* const* columns);
 
   // totals[j] += similarity of window j, also written to map[j] unless map is null.

@@ -12,6 +12,7 @@ namespace {
 using imgsim::BoxRow;
 using imgsim::FilteredRow;
 using imgsim::kBoxChunk;
+using imgsim::kMostPacked;
 using imgsim::RowPair;
 using imgsim::SsimConstants;
 
@@ -22,23 +23,30 @@ inline std::int32_t product(std::uint8_t a, std::uint8_t b) {
   return static_cast<std::uint16_t>(a * b);  // 16 bits: twice as many at a time
 }
 
-// The pointers are arguments because gcc believes __restrict of those alone.
+// The pointers are arguments because gcc believes __restrict of those alone. Packed: sums of x in the
+// lower half of sum_x, of y in the upper half.
+template <bool Packed>
 void slide(const std::uint8_t* __restrict x, const std::uint8_t* __restrict y,
            const std::uint8_t* __restrict x_old, const std::uint8_t* __restrict y_old,
            std::size_t n, std::int32_t* __restrict sum_x, std::int32_t* __restrict sum_y,
            std::int32_t* __restrict squares, std::int32_t* __restrict products) {
   for (std::size_t j = 0; j < n; ++j) {
-    sum_x[j] += x[j] - x_old[j];
-    sum_y[j] += y[j] - y_old[j];
+    if (Packed) {
+      sum_x[j] += (x[j] | y[j] << 16) - (x_old[j] | y_old[j] << 16);
+    } else {
+      sum_x[j] += x[j] - x_old[j];
+      sum_y[j] += y[j] - y_old[j];
+    }
     squares[j] += (product(x[j], x[j]) + product(y[j], y[j])) -
                   (product(x_old[j], x_old[j]) + product(y_old[j], y_old[j]));
     products[j] += product(x[j], y[j]) - product(x_old[j], y_old[j]);
   }
 }
 
-void slide_columns(const RowPair& enter, const RowPair& leave, std::size_t n,
+void slide_columns(const RowPair& enter, const RowPair& leave, std::size_t n, std::size_t win,
                    std::int32_t* const* columns) {
-  slide(enter.x, enter.y, leave.x, leave.y, n, columns[0], columns[1], columns[2], columns[3]);
+  (win <= kMostPacked ? slide<true> : slide<false>)(enter.x, enter.y, leave.x, leave.y, n,
+                                                    columns[0], columns[1], columns[2], columns[3]);
 }
 
 void add_shifted(const std::int32_t* __restrict a, const std::int32_t* __restrict b, std::size_t n,
@@ -68,6 +76,13 @@ void box_sums(const std::int32_t* in, std::size_t n, std::size_t win, std::size_
     in = next;
     next = other;
     other = const_cast<std::int32_t*>(in);
+  }
+}
+
+void unpack(std::size_t n, std::int32_t* __restrict both, std::int32_t* __restrict y) {
+  for (std::size_t j = 0; j < n; ++j) {
+    y[j] = both[j] >> 16;
+    both[j] &= 0xFFFF;
   }
 }
 
@@ -101,6 +116,7 @@ void any_windows(const BoxRow& row, SsimConstants constants, double* totals, dou
     std::int32_t* sums = row.scratch;
     for (std::size_t m = 0; m < 4; ++m)
       box_sums(row.columns[m] + begin, n, row.win, row.step, sums + 4 * n, sums + m * n);
+    if (row.win <= kMostPacked) unpack(n, sums, sums + n);
     similarities<Map>(sums, sums + n, sums + 2 * n, sums + 3 * n, n, row.area, constants,
                       totals + begin, Map ? map + begin : nullptr);
   }
@@ -113,12 +129,13 @@ inline std::int32_t sum_of_seven(const std::int32_t* p, std::size_t step) {
 
 // The usual window in one pass: the sums stay in registers, and adding overlaps with division.
 template <bool Map>
-void windows_of_seven(const std::int32_t* __restrict x, const std::int32_t* __restrict y,
+void windows_of_seven(const std::int32_t* __restrict x_and_y,
                       const std::int32_t* __restrict squares,
                       const std::int32_t* __restrict products, std::size_t n, std::size_t step,
                       SsimConstants constants, double* __restrict totals, double* __restrict map) {
   for (std::size_t j = 0; j < n; ++j) {
-    const double s = similarity(sum_of_seven(x + j, step), sum_of_seven(y + j, step),
+    const std::int32_t means = sum_of_seven(x_and_y + j, step);
+    const double s = similarity(means & 0xFFFF, means >> 16,
                                 sum_of_seven(squares + j, step), sum_of_seven(products + j, step),
                                 49, constants.c1, constants.c2);
     totals[j] += s;
@@ -130,7 +147,7 @@ template <bool Map>
 void row_of_windows(const BoxRow& row, SsimConstants constants, double* totals, double* map) {
   const std::int32_t* const* c = row.columns;
   if (row.win == 7)
-    windows_of_seven<Map>(c[0], c[1], c[2], c[3], row.n, row.step, constants, totals, map);
+    windows_of_seven<Map>(c[0], c[2], c[3], row.n, row.step, constants, totals, map);
   else
     any_windows<Map>(row, constants, totals, map);
 }

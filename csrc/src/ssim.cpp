@@ -102,7 +102,8 @@ double similarity_in_integers(const ImageView& x, const ImageView& y, const Ssim
     const std::ptrdiff_t place = first + static_cast<std::ptrdiff_t>(t);
     read_bytes(x, place, first, last, enter);
     read_bytes(y, place, first, last, enter + length);
-    kernels().slide_columns({enter, enter + length}, {leave, leave + length}, length, columns);
+    kernels().slide_columns({enter, enter + length}, {leave, leave + length}, length, rule.win,
+                            columns);
     if (t + 1 < rule.win) continue;
     const std::size_t i = t + 1 - rule.win;
     kernels().box_row(row, constants, windows.totals(i), windows.map_row(i));
