@@ -86,7 +86,7 @@ LAYERS = (
     {"_core", "_threads", "_pillow", "orientation"},
     {"_validate", "_memory"},
     {"_ground"},
-    {"histogram", "wasserstein", "transport", "pairwise", "knn"},
+    {"histogram", "wasserstein", "transport", "pairwise", "knn", "resize", "ssim"},
     {"compat", "images"},
     {"folders", "descriptors"},
     {"measures"},
@@ -231,6 +231,7 @@ def test_stub_attributes_are_those_of_the_build():
             "Metric",
             "Ground",
             "Signatures",
+            "SsimRule",
         ):
             for item in node.body:
                 name = item.target.id if isinstance(item, ast.AnnAssign) else item.name

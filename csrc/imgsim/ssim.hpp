@@ -15,11 +15,11 @@
 namespace imgsim {
 
 struct SsimRule {
-  std::size_t win = 7;         // odd; the mean leaves out win / 2 pixels along each border
-  Span<const double> weights;  // a symmetric separable filter of odd length and sum 1, each half
-                               // at most as long as the image; empty: equal weights over `win`
-  double root_c1 = 0;          // K1 R
-  double root_c2 = 0;          // K2 R
+  std::size_t win = 7;            // odd; the mean leaves out win / 2 pixels along each border
+  Span<const double> weights;     // a symmetric separable filter of odd length and sum 1, each half
+                                  // at most as long as the image; empty: equal weights over `win`
+  double data_range = 255;        // R, positive
+  double k1 = 0.01, k2 = 0.03;    // C1 = (K1 R)^2, C2 = (K2 R)^2; not negative
   bool sample_covariance = true;  // variances times win^2 / (win^2 - 1); then win > 1
 };
 

@@ -23,8 +23,8 @@ inline std::int32_t product(std::uint8_t a, std::uint8_t b) {
   return static_cast<std::uint16_t>(a * b);  // 16 bits: twice as many at a time
 }
 
-// The pointers are arguments because gcc believes __restrict of those alone. Packed: sums of x in the
-// lower half of sum_x, of y in the upper half.
+// The pointers are arguments because gcc believes __restrict of those alone. Packed: sums of x in
+// the lower half of sum_x, of y in the upper half.
 template <bool Packed>
 void slide(const std::uint8_t* __restrict x, const std::uint8_t* __restrict y,
            const std::uint8_t* __restrict x_old, const std::uint8_t* __restrict y_old,
@@ -58,9 +58,9 @@ void add_to(const std::int32_t* __restrict in, std::size_t n, std::int32_t* __re
   for (std::size_t j = 0; j < n; ++j) out[j] += in[j];
 }
 
-// out[j] = sum of `win` (odd) elements, `step` apart, from in[j] on: sums of 2, 4, 8 ... elements, of
-// which those that the binary digits of `win` name are put one after the other.
-// scratch: 2 (n + (win - 1) step).
+// out[j] = sum of `win` (odd) elements, `step` apart, from in[j] on: sums of 2, 4, 8 ... elements,
+// of which those that the binary digits of `win` name are put one after the other. scratch: 2 (n +
+// (win - 1) step).
 void box_sums(const std::int32_t* in, std::size_t n, std::size_t win, std::size_t step,
               std::int32_t* scratch, std::int32_t* out) {
   const std::size_t all = n + (win - 1) * step;
@@ -135,9 +135,8 @@ void windows_of_seven(const std::int32_t* __restrict x_and_y,
                       SsimConstants constants, double* __restrict totals, double* __restrict map) {
   for (std::size_t j = 0; j < n; ++j) {
     const std::int32_t means = sum_of_seven(x_and_y + j, step);
-    const double s = similarity(means & 0xFFFF, means >> 16,
-                                sum_of_seven(squares + j, step), sum_of_seven(products + j, step),
-                                49, constants.c1, constants.c2);
+    const double s = similarity(means & 0xFFFF, means >> 16, sum_of_seven(squares + j, step),
+                                sum_of_seven(products + j, step), 49, constants.c1, constants.c2);
     totals[j] += s;
     if (Map) map[j] = s;
   }
@@ -177,8 +176,8 @@ void weighted_sum(const double* const* rows, const double* weights, std::size_t 
     const double* centre = rows[radius] + begin;
     for (std::size_t j = 0; j < count; ++j) sum[j] = weights[radius] * centre[j];
     for (std::size_t k = 1; k <= radius; ++k) {
-      const double *__restrict before = rows[radius - k] + begin,
-                               *__restrict after = rows[radius + k] + begin;
+      const double* __restrict before = rows[radius - k] + begin, * __restrict after =
+                                                                      rows[radius + k] + begin;
       const double weight = weights[radius + k];
       for (std::size_t j = 0; j < count; ++j) sum[j] += weight * (before[j] + after[j]);
     }
@@ -188,8 +187,8 @@ void weighted_sum(const double* const* rows, const double* weights, std::size_t 
 template <bool Map>
 void filtered_similarity(const FilteredRow& row, const SsimConstants& constants,
                          double* __restrict totals, double* __restrict map) {
-  const double *__restrict mean_x = row.maps[0], *__restrict mean_y = row.maps[1];
-  const double *__restrict squares = row.maps[2], *__restrict products = row.maps[3];
+  const double* __restrict mean_x = row.maps[0], * __restrict mean_y = row.maps[1];
+  const double* __restrict squares = row.maps[2], * __restrict products = row.maps[3];
   const double c1 = constants.c1, c2 = constants.c2;
   const double norm = row.covariance_norm, noise = row.noise, shift = row.shift;
   for (std::size_t j = 0; j < row.n; ++j) {

@@ -53,20 +53,21 @@ void for_each_stretch(const ImageView& image, std::ptrdiff_t row, std::ptrdiff_t
 
 // out[(x - first) * channels + c] = to(pixel).
 template <class Pixel, class Out, class To>
-void read_row(const ImageView& image, std::ptrdiff_t row, std::ptrdiff_t first,
-              std::ptrdiff_t last, To to, Out* out) {
-  for_each_stretch(image, row, first, last, [&](std::size_t at, const std::uint8_t* pixel,
-                                                std::size_t n, std::ptrdiff_t stride) {
-    for (std::size_t c = 0; c < image.channels; ++c) {
-      const std::uint8_t* from = pixel + static_cast<std::ptrdiff_t>(c) * image.channel_stride;
-      Out* value = out + at * image.channels + c;
-      for (std::size_t i = 0; i < n; ++i, from += stride, value += image.channels) {
-        Pixel read;
-        std::memcpy(&read, from, sizeof read);  // NumPy views may be unaligned
-        *value = to(read);
-      }
-    }
-  });
+void read_row(const ImageView& image, std::ptrdiff_t row, std::ptrdiff_t first, std::ptrdiff_t last,
+              To to, Out* out) {
+  for_each_stretch(
+      image, row, first, last,
+      [&](std::size_t at, const std::uint8_t* pixel, std::size_t n, std::ptrdiff_t stride) {
+        for (std::size_t c = 0; c < image.channels; ++c) {
+          const std::uint8_t* from = pixel + static_cast<std::ptrdiff_t>(c) * image.channel_stride;
+          Out* value = out + at * image.channels + c;
+          for (std::size_t i = 0; i < n; ++i, from += stride, value += image.channels) {
+            Pixel read;
+            std::memcpy(&read, from, sizeof read);  // NumPy views may be unaligned
+            *value = to(read);
+          }
+        }
+      });
 }
 
 // The same for bytes as they are, at once where they lie packed.

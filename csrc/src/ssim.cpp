@@ -16,12 +16,12 @@ namespace {
 constexpr std::size_t kMostInIntegers = 127;
 constexpr std::size_t kMaps = 4;
 
-// (K R)^2 in the units of the sums. The ends keep 0 / 0 and infinity / infinity away and are too far
-// off to change a sum that is not 0: sums are at most 2^45, those of scaled pixels at most 1.
-double constant(double root, double unit) {
+// (K R)^2 in the units of the sums. The ends keep 0 / 0 and infinity / infinity away and are too
+// far off to change a sum that is not 0: sums are at most 2^45, those of scaled pixels at most 1.
+double constant(double k, double range, double unit) {
   constexpr double kEnd = 0x1p400;
-  const double square = root * root * unit;
-  return std::min(std::max(square, 1 / kEnd), kEnd);
+  const double root = k * std::min(range, kEnd);
+  return std::min(std::max(root * root * unit, 1 / kEnd), kEnd);
 }
 
 double covariance_norm(const SsimRule& rule) {
@@ -57,8 +57,8 @@ class Windows {
 
   double mean() const {
     const std::size_t beside = (border_ - skipped_) * step_;
-    const double total = std::accumulate(totals_.data() + beside,
-                                         totals_.data() + totals_.size() - beside, 0.0);
+    const double total =
+        std::accumulate(totals_.data() + beside, totals_.data() + totals_.size() - beside, 0.0);
     return total / (static_cast<double>(height_ - 2 * border_) *
                     static_cast<double>(totals_.size() - 2 * beside));
   }
@@ -89,8 +89,8 @@ double similarity_in_integers(const ImageView& x, const ImageView& y, const Ssim
   std::vector<std::int32_t> scratch(6 * std::max(kBoxChunk, halo) + 2 * halo);
   const auto area = static_cast<double>(rule.win * rule.win);
   const SsimConstants constants = {
-      constant(rule.root_c1, area * area),
-      constant(rule.root_c2, area * area / covariance_norm(rule))};
+      constant(rule.k1, rule.data_range, area * area),
+      constant(rule.k2, rule.data_range, area * area / covariance_norm(rule))};
   const BoxRow row = {columns, windows.values(), rule.win, step, area, scratch.data()};
 
   // One row more than a window has; rows that have not come in are zero.
@@ -121,8 +121,6 @@ struct Extent {
 
 template <class Pixel>
 Extent extent_of(const ImageView& image) {
-  if constexpr (std::numeric_limits<Pixel>::is_integer)
-    return {0, static_cast<double>(std::numeric_limits<Pixel>::max()), true};
   Extent extent;
   std::vector<double> row(image.width * image.channels);
   for (std::size_t i = 0; i < image.height; ++i) {
@@ -157,10 +155,8 @@ struct Units {
 class Filter {
  public:
   explicit Filter(const SsimRule& rule)
-      : weights_(rule.weights.begin(), rule.weights.end()),
-        noise_(rule.root_c2 == 0 ? 0x1p-46 : 0) {
-    if (weights_.empty())
-      weights_.assign(rule.win, 1 / static_cast<double>(rule.win));
+      : weights_(rule.weights.begin(), rule.weights.end()), noise_(rule.k2 == 0 ? 0x1p-46 : 0) {
+    if (weights_.empty()) weights_.assign(rule.win, 1 / static_cast<double>(rule.win));
     rows_.resize(weights_.size());
   }
 
@@ -209,8 +205,8 @@ double similarity_in_floats(const ImageView& x, const ImageView& y, const SsimRu
   const auto kept_row = [&](std::size_t t, std::size_t m) {
     return kept.data() + ((t % filter.size()) * kMaps + m) * n;
   };
-  const SsimConstants constants = {constant(rule.root_c1 * units.scale, 1),
-                                   constant(rule.root_c2 * units.scale, 1)};
+  const double range = rule.data_range * units.scale;
+  const SsimConstants constants = {constant(rule.k1, range, 1), constant(rule.k2, range, 1)};
   const FilteredRow row = {maps, n, units.shift, covariance_norm(rule), filter.noise()};
 
   for (std::size_t t = 0; t < windows.rows() + filter.size() - 1; ++t) {
@@ -265,25 +261,27 @@ double structural_similarity(const ImageView& x, const ImageView& y, PixelType t
 bool structural_similarities(const ImageView& query, const std::vector<ImageView>& images,
                              PixelType type, const SsimRule& rule, std::size_t threads,
                              const Cancel& cancel, double* out) {
-  const double nanoseconds =
-      nanoseconds_of(query, type, rule) * static_cast<double>(images.size());
-  return parallel_for(
-      images.size(), 1, useful_threads(threads, nanoseconds), cancel,
-      [&](std::size_t begin, std::size_t end) {
-        std::vector<std::uint8_t> resized;
-        for (std::size_t i = begin; i < end; ++i) {
-          ImageView image = images[i];
-          if (!same_size(image, query)) {
-            resized.resize(query.height * query.width * query.channels);
-            resize_area(image, query.height, query.width, resized.data());
-            const auto channels = static_cast<std::ptrdiff_t>(query.channels);
-            image = {resized.data(),  query.height,
-                     query.width,     query.channels,
-                     channels * static_cast<std::ptrdiff_t>(query.width), channels, 1};
-          }
-          out[i] = structural_similarity(query, image, type, rule, nullptr);
-        }
-      });
+  const double nanoseconds = nanoseconds_of(query, type, rule) * static_cast<double>(images.size());
+  return parallel_for(images.size(), 1, useful_threads(threads, nanoseconds), cancel,
+                      [&](std::size_t begin, std::size_t end) {
+                        std::vector<std::uint8_t> resized;
+                        for (std::size_t i = begin; i < end; ++i) {
+                          ImageView image = images[i];
+                          if (!same_size(image, query)) {
+                            resized.resize(query.height * query.width * query.channels);
+                            resize_area(image, query.height, query.width, resized.data());
+                            const auto channels = static_cast<std::ptrdiff_t>(query.channels);
+                            image = {resized.data(),
+                                     query.height,
+                                     query.width,
+                                     query.channels,
+                                     channels * static_cast<std::ptrdiff_t>(query.width),
+                                     channels,
+                                     1};
+                          }
+                          out[i] = structural_similarity(query, image, type, rule, nullptr);
+                        }
+                      });
 }
 
 }  // namespace imgsim

@@ -21,6 +21,8 @@ from imgsim_fast.histogram import histogram, histograms
 from imgsim_fast.knn import Neighbors, knn
 from imgsim_fast.measures import compare, measures
 from imgsim_fast.pairwise import cdist, pdist
+from imgsim_fast.resize import resize_area
+from imgsim_fast.ssim import structural_similarities, structural_similarity
 from imgsim_fast.transport import TransportResult, emd, transport
 from imgsim_fast.wasserstein import cdf_vectors, wasserstein_1d
 
@@ -53,6 +55,9 @@ __all__ = [
     "knn",
     "measures",
     "pdist",
+    "resize_area",
+    "structural_similarities",
+    "structural_similarity",
     "transport",
     "wasserstein_1d",
 ]

@@ -7,15 +7,16 @@ cdef class SsimRule:
     cdef csrc.SsimRule rule
     cdef readonly cnp.ndarray weights
 
-    def __cinit__(self, size_t win, cnp.ndarray weights, double root_c1, double root_c2,
+    def __cinit__(self, size_t win, cnp.ndarray weights, double data_range, double k1, double k2,
                   bint sample_covariance):
         if weights is not None and not is_plain_f64(weights):
             raise TypeError("weights must be a float64 vector")
         self.weights = weights
         self.rule.win = win
         self.rule.weights = span_of(weights)
-        self.rule.root_c1 = root_c1
-        self.rule.root_c2 = root_c2
+        self.rule.data_range = data_range
+        self.rule.k1 = k1
+        self.rule.k2 = k2
         self.rule.sample_covariance = sample_covariance
 
     @property

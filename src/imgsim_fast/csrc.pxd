@@ -278,8 +278,9 @@ cdef extern from "imgsim/ssim.hpp" namespace "imgsim" nogil:
     cdef cppclass SsimRule:
         size_t win
         Span[const double] weights
-        double root_c1
-        double root_c2
+        double data_range
+        double k1
+        double k2
         cbool sample_covariance
 
     double structural_similarity(const ImageView& x, const ImageView& y, PixelType type,
