@@ -87,7 +87,7 @@ LAYERS = (
     {"_validate", "_memory", "rows"},
     {"_ground"},
     {"histogram", "sparse_histogram", "comparison", "wasserstein", "transport", "pairwise", "knn"},
-    {"barycenter", "color_transfer", "evaluation", "labels", "palette"},
+    {"barycenter", "color_transfer", "evaluation", "labels", "palette", "resize", "ssim"},
     {"compat", "images", "sklearn"},
     {"folders", "descriptors"},
     {"measures"},
@@ -232,6 +232,7 @@ def test_stub_attributes_are_those_of_the_build():
             "Metric",
             "Ground",
             "Signatures",
+            "SsimRule",
         ):
             for item in node.body:
                 name = item.target.id if isinstance(item, ast.AnnAssign) else item.name

@@ -25,7 +25,9 @@ from imgsim_fast.knn import Neighbors, knn
 from imgsim_fast.measures import Comparison, compare, compare_all, measures
 from imgsim_fast.pairwise import cdist, pdist
 from imgsim_fast.palette import Palette, color_palette, rgb_to_lab
+from imgsim_fast.resize import resize_area
 from imgsim_fast.sparse_histogram import SparseHistogram, sparse_histogram
+from imgsim_fast.ssim import structural_similarities, structural_similarity
 from imgsim_fast.transport import TransportResult, emd, transport
 from imgsim_fast.wasserstein import cdf_vectors, wasserstein_1d
 
@@ -70,8 +72,11 @@ __all__ = [
     "match_histograms",
     "measures",
     "pdist",
+    "resize_area",
     "rgb_to_lab",
     "sparse_histogram",
+    "structural_similarities",
+    "structural_similarity",
     "transfer_color",
     "transport",
     "wasserstein_1d",

@@ -180,3 +180,27 @@ def rgb_to_lab(rgb: Array) -> Floats: ...
 def color_palette(
     image: Array, colors: int, position_weight: float
 ) -> tuple[Counts, Floats, NDArray[np.uint8]]: ...
+
+MOST_RESIZED: int
+
+class SsimRule:
+    weights: Floats | None
+    @property
+    def win(self) -> int: ...
+    def __init__(
+        self,
+        win: int,
+        weights: Floats | None,
+        data_range: float,
+        k1: float,
+        k2: float,
+        sample_covariance: bool,
+    ) -> None: ...
+
+def structural_similarity(
+    x: Array, y: Array, rule: SsimRule, full: bool
+) -> tuple[float, Floats | None]: ...
+def structural_similarities(
+    query: Array, images: list[Array], rule: SsimRule, threads: int
+) -> Floats: ...
+def resize_area(image: Array, height: int, width: int) -> NDArray[np.uint8]: ...
