@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from imgsim_fast.rows import as_rows
 from tests.cli_tools import runner
 
 # What a measure needs besides its name.
-NEEDED: dict[str, dict[str, object]] = {}
+NEEDED = {"onnx": {"model": str(Path(__file__).parent / "data" / "tiny.onnx"), "size": 32}}
 NAMES = list(isf.measures())
 
 

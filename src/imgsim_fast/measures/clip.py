@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast._extras import extra
-from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+from imgsim_fast.errors import InvalidInputError, InvalidTypeError, MissingModelError
 from imgsim_fast.measures import weights
 from imgsim_fast.measures.embedding import Pixels, Vectors
 
@@ -90,7 +90,7 @@ class Clip(Vectors):
             raise
         except Exception as error:  # unpickling damaged bytes raises anything
             reason = " ".join(str(error).split())[:300]
-            raise InvalidInputError(
+            raise MissingModelError(
                 f"checkpoint: {self._path!r} holds no weights of {model!r}: {reason}"
             ) from error
         self._tower = whole.visual.eval()
@@ -123,10 +123,10 @@ def _found(model: str, checkpoint: str | os.PathLike[Any] | None) -> str:
     if model == _MODEL:
         advice = f"; download {_RELEASE}{_FILE} (its SHA-256 begins with {_DIGITS[_FILE]})"
     if checkpoint is None:
-        raise InvalidInputError(
+        raise MissingModelError(
             f"measure 'clip' needs checkpoint=, the file with the weights of {model}{advice}"
         )
     try:
         return weights.path_of("checkpoint", checkpoint)
     except InvalidInputError as error:
-        raise InvalidInputError(f"{error}{advice}") from error
+        raise MissingModelError(f"{error}{advice}") from error

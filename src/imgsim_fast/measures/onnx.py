@@ -12,7 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim_fast._extras import extra
-from imgsim_fast.errors import InvalidInputError, InvalidTypeError, MissingExtraError
+from imgsim_fast.errors import (
+    InvalidInputError,
+    InvalidTypeError,
+    MissingExtraError,
+    MissingModelError,
+)
 from imgsim_fast.measures import weights
 from imgsim_fast.measures.embedding import Pixels, Vectors, as_size, one_of, resized
 
@@ -104,7 +109,7 @@ class Onnx(Vectors):
     ) -> None:
         super().__init__(metric, normalize)
         if model is None:
-            raise InvalidInputError("measure 'onnx' needs model=, the path of an ONNX file")
+            raise MissingModelError("measure 'onnx' needs model=, the path of an ONNX file")
         self._mean, self._std = _as_three("mean", mean), _as_three("std", std)
         if (self._std == 0).any():
             raise InvalidInputError(f"std must not be 0, got {list(std)}")
@@ -256,7 +261,7 @@ class _OpenCV:
         except Exception as error:
             raise _no_model(path, error) from error
         if self._net.empty():
-            raise InvalidInputError(f"model: {path!r} holds no ONNX model")
+            raise MissingModelError(f"model: {path!r} holds no ONNX model")
         if output is not None and output not in names:
             raise InvalidInputError(f"output must be one of {', '.join(names)}, got {output!r}")
         self._output = names[:1] if output is None else [output]
@@ -269,9 +274,9 @@ class _OpenCV:
             return np.array(self._net.forward(*self._output))
 
 
-def _no_model(path: str, error: Exception) -> InvalidInputError:
+def _no_model(path: str, error: Exception) -> MissingModelError:
     reason = " ".join(str(error).split())[:300]
-    return InvalidInputError(f"model: {path!r} holds no ONNX model that can be run: {reason}")
+    return MissingModelError(f"model: {path!r} holds no ONNX model that can be run: {reason}")
 
 
 def _shape(path: str, shape: list[Any], layout: str) -> _Shape:

@@ -7,7 +7,7 @@ import os
 import re
 from typing import Any
 
-from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+from imgsim_fast.errors import InvalidInputError, InvalidTypeError, MissingModelError
 
 __all__ = ["check_digest", "digest_of", "path_of", "read"]
 
@@ -27,7 +27,7 @@ def path_of(name: str, path: str | bytes | os.PathLike[Any]) -> str:
         raise InvalidInputError(f"{name} must be the path of a file, got {path!r}") from error
     if not regular:
         there = "is no regular file" if os.path.exists(full) else "does not exist"
-        raise InvalidInputError(f"{name}: {full!r} {there}")
+        raise MissingModelError(f"{name}: {full!r} {there}")
     return full
 
 
@@ -37,7 +37,7 @@ def read(name: str, path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise InvalidInputError(f"{name}: {path!r} cannot be read: {error.strerror}") from error
+        raise MissingModelError(f"{name}: {path!r} cannot be read: {error.strerror}") from error
 
 
 def digest_of(name: str, path: str) -> str:
@@ -46,7 +46,7 @@ def digest_of(name: str, path: str) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InvalidInputError(f"{name}: {path!r} cannot be read: {error.strerror}") from error
+        raise MissingModelError(f"{name}: {path!r} cannot be read: {error.strerror}") from error
 
 
 def check_digest(name: str, path: str, digest: str, wanted: str | None) -> None:
@@ -58,6 +58,6 @@ def check_digest(name: str, path: str, digest: str, wanted: str | None) -> None:
     if _PREFIX.fullmatch(wanted.lower()) is None:
         raise InvalidInputError(f"sha256 must be 8 to 64 hexadecimal digits, got {wanted!r}")
     if not digest.startswith(wanted.lower()):
-        raise InvalidInputError(
+        raise MissingModelError(
             f"{name}: {path!r} has the SHA-256 {digest}, not {wanted}: other weights, or damaged"
         )
