@@ -219,9 +219,8 @@ def test_the_middle_is_cut_out():
     whole = np.asarray(Image.fromarray(pixels).resize((30, 20), Image.Resampling.BICUBIC))
     np.testing.assert_array_equal(resized(pixels, (20, 20), "crop"), whole[:, 5:25])
     turned = np.ascontiguousarray(pixels.transpose(1, 0, 2))
-    np.testing.assert_array_equal(
-        resized(turned, (20, 20), "crop"), whole[:, 5:25].transpose(1, 0, 2)
-    )
+    upright = resized(turned, (20, 20), "crop").transpose(1, 0, 2).astype(int)
+    assert np.abs(upright - whole[:, 5:25]).max() <= 4  # Pillow rounds between its two passes
     stretched = np.asarray(Image.fromarray(pixels).resize((20, 20), Image.Resampling.BICUBIC))
     np.testing.assert_array_equal(resized(pixels, (20, 20), "stretch"), stretched)
 
@@ -360,7 +359,7 @@ def test_an_index_by_a_function(folder, tmp_path, metric):
     def function(images):
         assert lock.acquire(blocking=False)  # one thread at a time
         try:
-            if (images == 0).all():
+            if (images == 0).all(axis=(1, 2, 3)).any():
                 raise ValueError("black")
             return mean_colours(images)
         finally:
