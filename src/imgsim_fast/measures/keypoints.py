@@ -103,6 +103,7 @@ class Keypoints(Measure):
     higher_is_better = True
     unit: ClassVar[str] = ""
     row_dtype = np.dtype(np.uint8)
+    drawn_as = "matches"
     near_identical = 0.25  # measured, see docs/keypoints.md
 
     _bytes: ClassVar[int]  # of one descriptor

@@ -128,11 +128,10 @@ def _matches(ids: str, comparison: Comparison, first: Image, second: Image) -> l
     kind: Any = comparison.kind
     found = kind.match(*comparison.descriptors)
     pixels = [np.asarray(image.convert("RGB")) for image in (first, second)]
-    sizes = [kind.size_of(row) for row in comparison.descriptors]  # of the images described
     points = [
-        points * (image.shape[1] / width, image.shape[0] / height)
+        points[found.inliers] * (image.shape[1] / width, image.shape[0] / height)
         for points, image, (width, height) in zip(
-            (found.points1, found.points2), pixels, sizes, strict=True
+            (found.points1, found.points2), pixels, (found.size1, found.size2), strict=True
         )
     ]
     count = len(points[0])
