@@ -302,6 +302,21 @@ def test_the_rows_given_are_not_changed():
         assert (again.predict_proba(other) == want).all()
 
 
+@pytest.mark.data
+def test_digits_of_mnist(shared_data):
+    """The accuracies that docs/classification.md states for 1-NN."""
+    with np.load(shared_data / "mnist_test.npz") as data:
+        images, digits = data["images"][:1500], data["labels"][:1500]
+    ink = images.reshape(-1, 7, 4, 7, 4).sum(axis=(2, 4)).reshape(1500, 49)
+    grid = np.indices((7, 7)).reshape(2, -1).T
+    for rows, options, want in (
+        (isf.histograms(images, bins=256, range=(0, 255)), {}, 0.28),
+        (ink, {"metric": "emd", "positions": grid, "n_jobs": -1}, 0.89),
+    ):
+        model = WassersteinNeighborsClassifier(1, **options).fit(rows[:1000], digits[:1000])
+        assert model.score(rows[1000:], digits[1000:]) == pytest.approx(want, abs=0.003)
+
+
 # ---- mistakes --------------------------------------------------------------------------------
 
 ROWS = histograms(6)
