@@ -1,4 +1,4 @@
-"""Comparison of histograms: the formulas in rational numbers, defined values, batches, bad input."""
+"""Comparison of histograms: formulas in rational numbers, defined values, batches, bad input."""
 
 from __future__ import annotations
 
@@ -191,9 +191,9 @@ def test_itself(method):
 
 @pytest.mark.parametrize(
     ("a", "b", "value"),
-    [(EMPTY, EMPTY, 1), (CONSTANT, CONSTANT, 1), (CONSTANT, 9 * CONSTANT, 1), (CONSTANT, EMPTY, 0),
-     (EMPTY, VARYING, 0), (CONSTANT, VARYING, 0), (CONSTANT, -CONSTANT, 0), (EMPTY[:1], EMPTY[:1], 1),
-     (VARYING, -VARYING, -1), (VARYING, 2 * VARYING + 5, 1)],
+    [(EMPTY, EMPTY, 1), (CONSTANT, CONSTANT, 1), (CONSTANT, 9 * CONSTANT, 1),
+     (CONSTANT, EMPTY, 0), (EMPTY, VARYING, 0), (CONSTANT, VARYING, 0), (CONSTANT, -CONSTANT, 0),
+     (EMPTY[:1], EMPTY[:1], 1), (VARYING, -VARYING, -1), (VARYING, 2 * VARYING + 5, 1)],
 )  # fmt: skip
 def test_correlation_without_variation(a, b, value):
     assert isf.compare_histograms(a, b) == value
