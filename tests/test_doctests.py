@@ -20,6 +20,9 @@ MODULES = sorted(
 # Functions whose documentation must show an example.
 SHOWN = (
     "imgsim_fast.histogram.histogram",
+    "imgsim_fast.sparse_histogram.sparse_histogram",
+    "imgsim_fast.sparse_histogram.SparseHistogram",
+    "imgsim_fast.comparison.compare_histograms",
     "imgsim_fast.wasserstein.wasserstein_1d",
     "imgsim_fast.wasserstein.cdf_vectors",
     "imgsim_fast.transport.emd",
@@ -45,6 +48,8 @@ SHOWN = (
     "imgsim_fast.sklearn.WassersteinNeighborsClassifier",
     "imgsim_fast.compat.scipy.wasserstein_distance",
     "imgsim_fast.compat.cv2.EMD",
+    "imgsim_fast.compat._cv2_histograms.calcHist",
+    "imgsim_fast.compat._cv2_histograms.compareHist",
     "imgsim_fast.compat.pot.emd",
     "imgsim_fast.compat.pot.emd2",
     "imgsim_fast.compat.pot.wasserstein_1d",

@@ -72,6 +72,31 @@ def results(threads):
             database[5] * 1e6, (database * 1e6).astype(np.uint32) + 1, 9, threads=threads
         )
 
+    yield from comparisons(rng, threads)
+
+
+def comparisons(rng, threads):
+    """Every method on dense rows of every type and on sparse ones."""
+    for bins in (1, 3, 16, 17, 65, 512, 3000):
+        for rows in (rng.integers(0, 9, (3000 // bins + 90, bins)), rng.random((200, bins))):
+            for kind in (np.float64, np.float32, np.uint32, np.int64):
+                given = rows.astype(kind)
+                for method in range(len(_core.COMPARISONS)):
+                    for normalize in (False, True):
+                        yield _core.compare_dense_many(method, normalize, given[0], given, threads)
+    images = [np.clip(rng.normal(99, 20, (60, 70, 3)), 0, 255).astype(np.uint8) for _ in range(90)]
+    found = [isf.sparse_histogram(image) for image in images]
+    keys = np.concatenate([one.keys for one in found])
+    counts = np.concatenate([one.counts for one in found])
+    offsets = np.cumsum([0] + [one.keys.size for one in found])
+    yield from (keys, counts)
+    for method in range(len(_core.COMPARISONS)):
+        for normalize in (False, True):
+            yield _core.compare_sparse_many(
+                method, normalize, found[0].keys, found[0].counts, keys, counts, offsets, 2**24,
+                threads,
+            )  # fmt: skip
+
 
 def digest(threads):
     state = hashlib.sha256()
@@ -114,6 +139,7 @@ CALLS = {
     "cdist": "isf.cdist(np.ones((900, 300)), np.ones((900, 300)), threads=3)",
     "knn": "isf.knn(np.ones(4), np.ones((9, 4)), 2)",
     "cdf_vectors": "isf.cdf_vectors([[1.0]])",
+    "compare_histograms": "isf.compare_histograms([1], [1])",
 }
 
 
