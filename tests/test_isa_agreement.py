@@ -48,6 +48,7 @@ def results(threads):
     for ties in ("mean", "spread"):
         yield isf.match_histograms(colour, smooth, ties=ties)
     yield _core.histogram_grey(colour, _core.Axis(0.0, 256.0, np.arange(257.0), False))
+    yield from similarities(rng, threads)
     for cols in (1, 3, 10, 16, 17, 33, 65, 256):
         for rows in (rng.random((300, cols)), rng.integers(0, 9, (300, cols)) + 1.0):
             rows[::7] *= 1e200
@@ -98,6 +99,21 @@ def comparisons(rng, threads):
             )  # fmt: skip
 
 
+def similarities(rng, threads):
+    """Structural similarity: sums in integers, and in floats under both kinds of weights."""
+    images = rng.integers(0, 256, (40, 131, 177), dtype=np.uint8)
+    sizes = [image[: 100 + i, :: 1 + i % 2] for i, image in enumerate(images)]
+    yield isf.structural_similarities(images[0], sizes, resize=True, threads=threads)
+    for options in ({}, {"win_size": 11}, {"win_size": 13}, {"gaussian_weights": True}):
+        for kind in (np.uint8, np.float32):
+            options["data_range"] = 255
+            stack = images.astype(kind)
+            yield isf.structural_similarities(stack[3], stack, threads=threads, **options)
+            yield isf.structural_similarity(stack[3], stack[4], full=True, **options)[1]
+    for shape in ((40, 50), (131, 60), (200, 300)):
+        yield isf.resize_area(images[0], shape)
+
+
 def digest(threads):
     state = hashlib.sha256()
     for result in results(threads):
@@ -140,6 +156,9 @@ CALLS = {
     "knn": "isf.knn(np.ones(4), np.ones((9, 4)), 2)",
     "cdf_vectors": "isf.cdf_vectors([[1.0]])",
     "compare_histograms": "isf.compare_histograms([1], [1])",
+    "similarity": "isf.structural_similarity(np.ones((9, 9)), np.ones((9, 9)), data_range=1)",
+    "similarities": "isf.structural_similarities(np.eye(9), [np.eye(9)], data_range=1)",
+    "resize": "isf.resize_area(np.zeros((4, 4), np.uint8), (2, 2))",
 }
 
 

@@ -78,7 +78,7 @@ def test_integers_equal_fractions(isa, width):
 @pytest.mark.parametrize("kind", [np.uint16, np.float32, np.float64])
 @pytest.mark.parametrize("sample", [True, False])
 def test_floats_equal_fractions(isa, kind, sample):
-    x, y = (RNG.integers(0, 4000, (8, 19)).astype(kind) / kind(1) for _ in range(2))
+    x, y = (RNG.integers(0, 4000, (7, 17)).astype(kind) / kind(1) for _ in range(2))
     x, y = x.astype(kind), y.astype(kind)
     for win, sigma in ((3, None), (5, None), (None, 0.5)):
         weights = None if sigma is None else reference_ssim.gaussian_weights(sigma)
@@ -239,7 +239,7 @@ def test_constant_images(kind):
 
 def test_flat_floats_without_constants():
     """Rounding of a mean of 0.1s is no variance."""
-    a, b = np.full((20, 20), 0.1), np.full((20, 20), 0.7)
+    a, b = np.full((12, 20), 0.1), np.full((12, 20), 0.7)
     a[:, :9] = 0.3
     ours = isf.structural_similarity(a, b, data_range=1, K1=0, K2=0, full=True)[1]
     theirs = np.array(reference_ssim.similarity_map(a, b, 1, k1=0, k2=0), dtype=float)
