@@ -87,16 +87,14 @@ def comparisons(rng, threads):
                         yield _core.compare_dense_many(method, normalize, given[0], given, threads)
     images = [np.clip(rng.normal(99, 20, (60, 70, 3)), 0, 255).astype(np.uint8) for _ in range(90)]
     found = [isf.sparse_histogram(image) for image in images]
-    keys = np.concatenate([one.keys for one in found])
-    counts = np.concatenate([one.counts for one in found])
-    offsets = np.cumsum([0] + [one.keys.size for one in found])
-    yield from (keys, counts)
+    rows = [np.concatenate([one.keys, one.counts]) for one in found]
+    packed, offsets = np.concatenate(rows), np.cumsum([0] + [row.size for row in rows])
+    yield packed
     for method in range(len(_core.COMPARISONS)):
         for normalize in (False, True):
-            yield _core.compare_sparse_many(
-                method, normalize, found[0].keys, found[0].counts, keys, counts, offsets, 2**24,
-                threads,
-            )  # fmt: skip
+            yield _core.compare_sparse_rows(
+                method, normalize, rows[0], packed, offsets, 2**24, threads
+            )
 
 
 def similarities(rng, threads):

@@ -320,10 +320,13 @@ def test_both_must_be_sparse_and_alike():
 # ---- one against many ------------------------------------------------------------------------
 
 
+def packed(histogram):
+    return np.concatenate([histogram.keys, histogram.counts])
+
+
 def stored(histograms):
-    keys = np.concatenate([h.keys for h in histograms])
-    counts = np.concatenate([h.counts for h in histograms])
-    return keys, counts, np.cumsum([0] + [h.keys.size for h in histograms])
+    rows = [packed(histogram) for histogram in histograms]
+    return np.concatenate(rows), np.cumsum([0] + [row.size for row in rows])
 
 
 @pytest.mark.parametrize("normalize", [False, True])
@@ -331,46 +334,48 @@ def stored(histograms):
 def test_rows_are_pairs(method, normalize):
     found = [isf.sparse_histogram(photograph(5 + s, 60, seed=s)) for s in range(12)]
     found.insert(3, isf.SparseHistogram([], [], (256,) * 3))
-    keys, counts, offsets = stored(found)
+    rows, offsets = stored(found)
     for threads in (1, 3):
-        values = _core.compare_sparse_many(
-            METHODS[method], normalize, found[0].keys, found[0].counts, keys, counts, offsets,
-            2**24, threads,
-        )  # fmt: skip
+        values = _core.compare_sparse_rows(
+            METHODS[method], normalize, packed(found[0]), rows, offsets, 2**24, threads
+        )
         for value, row in zip(values, found, strict=True):
             assert value == isf.compare_histograms(found[0], row, method, normalize=normalize)
 
 
 def test_bad_rows_are_named():
     good = isf.sparse_histogram(photograph(9, 9))
-    keys, counts, offsets = stored([good] * 5)
-    call = (0, False, good.keys, good.counts)
-    for at, value in ((3 * good.keys.size, 2**24 - 1), (4 * good.keys.size - 1, 2**24)):
-        wrong = keys.copy()
+    rows, offsets = stored([good] * 5)
+    size = good.keys.size
+    for at, value in ((3 * 2 * size, 2**24 - 1), (3 * 2 * size + size - 1, 2**24)):
+        wrong = rows.copy()
         wrong[at] = value
         with pytest.raises(_core.BadHistogramError) as caught:
-            _core.compare_sparse_many(*call, wrong, counts, offsets, 2**24, 2)
+            _core.compare_sparse_rows(0, False, packed(good), wrong, offsets, 2**24, 2)
         assert (caught.value.which, caught.value.row) == (1, 3)
-    wrong = counts.copy()
+    wrong = rows.copy()
     wrong[-2:] = 2**31
     with pytest.raises(_core.BadHistogramError) as caught:
-        _core.compare_sparse_many(*call, keys, wrong, offsets, 2**24, 2)
+        _core.compare_sparse_rows(0, False, packed(good), wrong, offsets, 2**24, 2)
     assert (caught.value.which, caught.value.row) == (1, 4)
     with pytest.raises(_core.BadHistogramError) as caught:
         _core.compare_sparse(
             0, False, good.keys[::-1].copy(), good.counts, good.keys, good.counts, 2**24
         )
     assert (caught.value.which, caught.value.row) == (0, 0)
+    odd = np.concatenate([packed(good), packed(good)[:1]])
+    with pytest.raises(TypeError, match="one count for each key"):
+        _core.compare_sparse_rows(0, False, odd, rows, offsets, 2**24, 2)
 
 
 @pytest.mark.parametrize(
-    "offsets", [[0, 5, 3], [-1, 3], [0, 99], [], [[0, 1]], np.array([0, 1], np.int32)]
+    "offsets", [[0, 6, 4], [0, 3], [-2, 2], [0, 98], [], [[0, 1]], np.array([0, 1], np.int32)]
 )
 def test_the_core_refuses_bad_offsets(offsets):
     keys = np.arange(9, dtype=np.uint32)
     offsets = offsets if isinstance(offsets, np.ndarray) else np.array(offsets, np.int64)
     with pytest.raises(TypeError, match="offsets"):
-        _core.compare_sparse_many(0, False, keys, keys, keys, keys, offsets, 100, 1)
+        _core.compare_sparse_rows(0, False, keys[:4], keys, offsets, 100, 1)
 
 
 @pytest.mark.parametrize(
