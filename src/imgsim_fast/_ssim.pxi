@@ -25,8 +25,7 @@ cdef class SsimRule:
 
 
 cdef int check_windows(csrc.ImageView view, SsimRule rule) except -1:
-    cdef size_t side = min(view.height, view.width)
-    if view.channels == 0 or side < rule.rule.win or side < rule.rule.weights.size // 2:
+    if view.channels == 0 or min(view.height, view.width) < rule.rule.win:
         raise TypeError("the image is smaller than the window")
     return 0
 

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 _WINDOW = 7
 _TRUNCATE = 3.5  # standard deviations at which the Gaussian ends
+_WIDEST = 1000  # pixels that a Gaussian may reach beyond the image: cost and memory grow with it
 
 
 @overload
@@ -97,7 +98,8 @@ def structural_similarity(
         Not negative. Where they are 0, a quotient 0 / 0 (windows that are both black, both flat)
         counts as 1, where scikit-image has NaN.
     sigma : float
-        Standard deviation of the Gaussian in pixels, not negative.
+        Standard deviation of the Gaussian in pixels, not negative. 3.5 of it may reach no farther
+        than the longer side of the image, or 1000 pixels.
     use_sample_covariance : bool
         Divide variances by n - 1 for a window of n pixels; False: by n, as Wang et al.
 
@@ -378,8 +380,9 @@ def _as_rule(
     if sigma is not None:
         sigma = _as_number("sigma", sigma)
         reach = _TRUNCATE * sigma + 0.5
-        # Mirrored once, an image is as long as it is on either side.
-        if reach >= min(size) + 1 or (win_size is None and 2 * int(reach) + 1 > min(size)):
+        if reach >= max(_WIDEST, *size) + 1 or (
+            win_size is None and 2 * int(reach) + 1 > min(size)
+        ):
             raise InvalidInputError(
                 f"sigma is {sigma}: its Gaussian reaches {_TRUNCATE * sigma:g} pixels to each side "
                 f"and does not fit into {name} of size {size}"
