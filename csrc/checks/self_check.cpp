@@ -17,6 +17,8 @@
 #include "imgsim/grey.hpp"
 #include "imgsim/histogram.hpp"
 #include "imgsim/knn.hpp"
+#include "imgsim/lab.hpp"
+#include "imgsim/palette.hpp"
 
 using namespace imgsim;
 
@@ -179,6 +181,67 @@ void check_histograms(PixelType type, const std::string& name) {
     expect(histograms(views, type, edges.axis, threads, Cancel{}, got.data()) && got == want,
            name + " histograms, threads " + std::to_string(threads));
   }
+}
+
+double lab_curve(double t) {
+  return t > 0.008856 ? std::cbrt(t) : 7.787 * t + 16.0 / 116.0;
+}
+
+void check_lab() {
+  for (int n = 0; n < 5000; ++n) {
+    std::uint8_t bytes[3];
+    double shares[3], light[3], of_bytes[3], of_shares[3];
+    for (std::size_t c = 0; c < 3; ++c) {
+      bytes[c] = static_cast<std::uint8_t>(below(n % 2 == 0 ? 256 : 16));
+      shares[c] = bytes[c] / 255.0;
+      light[c] =
+          shares[c] <= 0.04045 ? shares[c] / 12.92 : std::pow((shares[c] + 0.055) / 1.055, 2.4);
+    }
+    const double x =
+        lab_curve((0.412453 * light[0] + 0.357580 * light[1] + 0.180423 * light[2]) / 0.95047);
+    const double y = lab_curve(0.212671 * light[0] + 0.715160 * light[1] + 0.072169 * light[2]);
+    const double z =
+        lab_curve((0.019334 * light[0] + 0.119193 * light[1] + 0.950227 * light[2]) / 1.08883);
+    lab_from_srgb(bytes, 1, of_bytes);
+    lab_from_srgb(shares, 1, of_shares);
+    const double want[3] = {116 * y - 16, 500 * (x - y), 200 * (y - z)};
+    for (std::size_t c = 0; c < 3; ++c)
+      expect(std::abs(of_bytes[c] - want[c]) < 1e-11 && of_bytes[c] == of_shares[c], "lab");
+  }
+}
+
+void check_palettes() {
+  for (const auto& shape : kShapes) {
+    if (shape[0] * shape[1] == 0 || shape[0] * shape[1] > 1000) continue;  // all different colours
+    for (std::size_t layout = 0; layout < kLayouts; ++layout) {
+      const Picture<std::uint8_t> image(shape[0], shape[1], 3 + layout % 2, layout);
+      std::vector<std::uint8_t> copy;
+      image.each([&](std::size_t y, std::size_t x, std::size_t c) {
+        if (c < 3) copy.push_back(image.at(y, x, c));
+      });
+      const auto width = static_cast<std::ptrdiff_t>(shape[1]);
+      const ImageView plain = {copy.data(), shape[0], shape[1], 3, 3 * width, 3, 1};
+      for (const std::size_t colors : sizes({1, 5, 64}))
+        for (const double weight : {0.0, 40.0}) {
+          const Palette want = color_palette(plain, {colors, weight}, Cancel{});
+          const Palette got = color_palette(image.view, {colors, weight}, Cancel{});
+          const std::size_t entries = got.counts.size();
+          expect(got.counts == want.counts && got.points == want.points && got.rgb == want.rgb,
+                 "palette, layout " + std::to_string(layout));
+          expect(entries >= 1 && entries <= colors && got.dims == (weight > 0 ? 5U : 3U) &&
+                     got.points.size() == entries * got.dims && got.rgb.size() == entries * 3,
+                 "sizes of a palette");
+          expect(std::accumulate(got.counts.begin(), got.counts.end(), std::int64_t{0}) ==
+                         static_cast<std::int64_t>(shape[0] * shape[1]) &&
+                     std::is_sorted(got.counts.rbegin(), got.counts.rend()),
+                 "counts of a palette");
+        }
+    }
+  }
+  // Enough work for a look at the clock.
+  const Picture<std::uint8_t> noise(900, 900, 3, packed);
+  const Cancel at_once = {[](void*) { return true; }, nullptr};
+  expect(color_palette(noise.view, {256, 40}, at_once).cancelled, "cancel of color_palette");
 }
 
 void check_grey() {
@@ -409,6 +472,8 @@ int main(int argc, char** argv) {
   check_histograms<float>(PixelType::f32, "f32");
   check_histograms<double>(PixelType::f64, "f64");
   check_grey();
+  check_lab();
+  check_palettes();
   for (const std::size_t bins : sizes({1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 256}))
     check_distances(bins);
   check_samples();

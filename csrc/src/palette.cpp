@@ -11,8 +11,9 @@
 namespace imgsim {
 namespace {
 
-constexpr std::size_t kMostIterations = 100;
-constexpr std::size_t kGrid = 8;        // squares along the longer side
+constexpr std::size_t kLeastIterations = 4, kMostIterations = 100;
+constexpr std::size_t kMostDistances = std::size_t{1} << 28;  // of all iterations: under a second
+constexpr std::size_t kGrid = 8;                              // squares along the longer side
 constexpr std::size_t kBlock = 256;     // cells whose distances stay in the first cache
 constexpr std::size_t kStretch = 4096;  // pixels between two looks at the clock
 
@@ -113,7 +114,9 @@ class KMeans {
   bool run(std::size_t colors) {
     if (!choose(colors)) return false;
     average();
-    for (std::size_t step = 0; step < kMostIterations; ++step) {
+    const std::size_t most =
+        std::clamp(kMostDistances / (size_ * entries_), kLeastIterations, kMostIterations);
+    for (std::size_t step = 0; step < most; ++step) {
       const std::vector<double> before = labels_;
       if (!assign()) return false;
       if (labels_ == before) break;

@@ -50,8 +50,8 @@ def barycenter_1d(
     -----
     Mass that comes to lie between two bins is split between them in proportion to nearness, which
     keeps totals and means exactly (up to rounding, some 1e-15 of the span) and adds at most a
-    quarter of a squared gap to the variance. O(n bins log(n bins)), memory 50 bytes for each of the
-    n bins.
+    quarter of a squared gap to the variance. O(n bins log(n bins)), memory some 90 bytes for
+    each of the n bins.
 
     References
     ----------

@@ -73,10 +73,11 @@ def color_palette(image: ArrayLike, colors: int = 16, *, position_weight: float 
     eighth of the longer side); a cell stands for its mean pixel, so colours of one cell are not
     told apart. The start is the fullest cell and then, repeatedly, the cell with the greatest
     count times squared distance to those chosen (a weighted form of the farthest-point rule of
-    Gonzalez 1985); then iterations of Lloyd [1]_ until no cell moves, at most 100. All ties are
-    decided by the order of cells, and only operations that IEEE 754 rounds correctly are used: the
-    same bits on every machine. O(pixels + cells * colors * iterations), about 1 ms for 16 colours
-    of a photograph of 384 x 256, 4 ms with positions. One thread; the GIL is released.
+    Gonzalez 1985); then iterations of Lloyd [1]_ until no cell moves, at most 100 (fewer where
+    cells times colours times iterations would pass 2**28, as for pure noise). All ties are decided
+    by the order of cells, and only operations that IEEE 754 rounds correctly are used: the same
+    bits on every machine. O(pixels + cells * colors * iterations), about 1 ms for 16 colours of a
+    photograph of 384 x 256, 4 ms with positions. One thread; the GIL is released.
 
     References
     ----------
