@@ -18,6 +18,7 @@ from imgsim_fast.errors import (
     MissingExtraError,
 )
 from imgsim_fast.measures import describe, get_measure
+from imgsim_fast.measures.keypoints import _products
 from imgsim_fast.rows import RaggedRows
 from tests.reference_keypoints import matches as slow_matches
 
@@ -221,6 +222,17 @@ def test_matches_are_mutual_ratio_matches_of_opencv(name):
     assert (matched.size1, matched.size2) == ((190, 150), (190, 150))
     moved = np.median(matched.points2 - matched.points1, axis=0)
     np.testing.assert_allclose(moved, [9, 0], atol=0.5)
+
+
+@pytest.mark.parametrize("n", [1, 3, 7, 8, 16, 17, 33, 65, 500])
+@pytest.mark.parametrize("m", [1, 2, 31, 64, 500, 2048, 2049])
+def test_products_in_pieces_are_those_of_integers(n, m):
+    random = np.random.default_rng(n + m)
+    a, b = (random.integers(0, 256, (rows, 128)) for rows in (n, m))
+    a[0], b[0] = 255, 255
+    found = _products(a.astype(np.float32), b.astype(np.float32))
+    wanted = a.astype(float) @ b.T.astype(float)  # exact in float64
+    np.testing.assert_array_equal(found, wanted)
 
 
 # ---- values ------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from imgsim_fast.errors import (
     ImgsimError,
     InvalidInputError,
     InvalidTypeError,
+    MissingExtraError,
 )
 from imgsim_fast.measures import compare, describe, get_measure, measures
 from tests.image_files import encode, picture
@@ -37,9 +38,12 @@ def counted(grey, bins=256, edges=(0, 256)):
 
 def test_measures_have_a_name_and_a_line_of_help():
     listed = measures()
-    assert list(listed) == ["wasserstein"]
+    assert list(listed)[0] == "wasserstein"
     for name, line in listed.items():
-        assert get_measure(name).name == name
+        try:
+            assert get_measure(name).name == name
+        except (MissingExtraError, InvalidInputError) as error:  # it needs a package, or a file
+            assert f"measure '{name}' needs" in str(error)
         assert line
         assert "\n" not in line
 
@@ -59,11 +63,11 @@ def test_the_public_function_is_not_hidden_by_the_package_of_its_name(before):
     code = f"import imgsim_fast as isf\n{before}\nprint(*isf.measures())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == ""
-    assert done.stdout == "wasserstein\n"
+    assert done.stdout == " ".join(measures()) + "\n"
 
 
 def test_unknown_measures_and_options_are_named():
-    with pytest.raises(InvalidInputError, match=r"one of wasserstein, got 'psnr'"):
+    with pytest.raises(InvalidInputError, match=r"one of wasserstein, .*, got 'psnr'"):
         get_measure("psnr")
     with pytest.raises(InvalidTypeError, match=r"no option 'bin'; it has bins, range, p"):
         get_measure("wasserstein", bin=3)
