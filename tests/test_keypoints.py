@@ -393,6 +393,14 @@ def test_any_bytes_are_refused_or_compared(name):
                 assert kind.first_bad(rows) is not None
 
 
+def test_what_cannot_fit_into_memory_is_refused(monkeypatch):
+    kind = get_measure("orb", features=6000)
+    row = packed(np.ones((6000, 2)), np.ones((6000, 32), np.uint8))
+    monkeypatch.setattr("imgsim_fast._memory.available", lambda: 10**8)
+    with pytest.raises(MemoryError, match="matching 6000 keypoints with 6000 needs about 0.6 GB"):
+        kind.compare(row, row)
+
+
 def test_a_missing_opencv_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MissingExtraError, match=r"imgsim_fast\[opencv\].*two OpenCV wheels") as got:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim_fast import _threads, _validate
+from imgsim_fast import _memory, _threads, _validate
 from imgsim_fast._extras import extra
 from imgsim_fast.descriptors import grey_pixels
 from imgsim_fast.errors import (
@@ -306,6 +306,8 @@ class Keypoints(Measure):
         if len(a.points) == 0 or len(b.points) == 0:
             none = np.empty(0, np.intp)
             return none, none, np.empty(0, np.float32)
+        n, m = len(a.points), len(b.points)
+        _memory.check(16 * n * m, f"matching {n} keypoints with {m}")
         squares = self._squares(a.vectors, b.vectors)
         left = np.arange(len(squares))
         right = squares.argmin(axis=1)
