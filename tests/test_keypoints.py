@@ -397,7 +397,7 @@ def test_what_cannot_fit_into_memory_is_refused(monkeypatch):
     kind = get_measure("orb", features=6000)
     row = packed(np.ones((6000, 2)), np.ones((6000, 32), np.uint8))
     monkeypatch.setattr("imgsim_fast._memory.available", lambda: 10**8)
-    with pytest.raises(MemoryError, match="matching 6000 keypoints with 6000 needs about 0.6 GB"):
+    with pytest.raises(MemoryError, match=r"matching 6000 keypoints with 6000 needs about 0\.6 GB"):
         kind.compare(row, row)
 
 
