@@ -76,7 +76,7 @@ def test_values_are_those_of_long_doubles(length, rows):
 @pytest.mark.parametrize("length", [1, 7, 512])
 def test_every_number_of_threads_and_every_piece_gives_the_same_bits(metric, length):
     random = np.random.default_rng(0)
-    matrix = random.normal(size=(3 * (1 << 17) // length + 5, length)).astype(np.float32)
+    matrix = random.normal(size=(3 * (1 << 16) // length + 5, length)).astype(np.float32)
     kind = comparing(length, metric)
     wanted = kind.values(matrix[3], matrix, 1)
     for threads in (2, 3, 7):

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-HEAVY = ("PIL", "sqlite3", "click", "rich", "jinja2", "cv2", "scipy", "ot", "concurrent.futures")
+HEAVY = ("PIL", "sqlite3", "click", "rich", "jinja2", "cv2", "scipy", "ot", "concurrent.futures",
+         "onnxruntime", "torch", "open_clip", "imgsim_fast.measures.embedding")  # fmt: skip
 
 _LIST = "import json, sys; print(json.dumps(sorted(sys.modules)))"
 

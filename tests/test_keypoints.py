@@ -18,6 +18,7 @@ from imgsim_fast.errors import (
     MissingExtraError,
 )
 from imgsim_fast.measures import describe, get_measure
+from imgsim_fast.measures.keypoints import _products
 from imgsim_fast.rows import RaggedRows
 from tests.reference_keypoints import matches as slow_matches
 
@@ -223,6 +224,17 @@ def test_matches_are_mutual_ratio_matches_of_opencv(name):
     np.testing.assert_allclose(moved, [9, 0], atol=0.5)
 
 
+@pytest.mark.parametrize("n", [1, 3, 7, 8, 16, 17, 33, 65, 500])
+@pytest.mark.parametrize("m", [1, 2, 31, 64, 500, 2048, 2049])
+def test_products_in_pieces_are_those_of_integers(n, m):
+    random = np.random.default_rng(n + m)
+    a, b = (random.integers(0, 256, (rows, 128)) for rows in (n, m))
+    a[0], b[0] = 255, 255
+    found = _products(a.astype(np.float32), b.astype(np.float32))
+    wanted = a.astype(float) @ b.T.astype(float)  # exact in float64
+    np.testing.assert_array_equal(found, wanted)
+
+
 # ---- values ------------------------------------------------------------------------------------
 
 
@@ -379,6 +391,14 @@ def test_any_bytes_are_refused_or_compared(name):
                 assert kind.first_bad(rows) is None
             except IndexCorruptError:
                 assert kind.first_bad(rows) is not None
+
+
+def test_what_cannot_fit_into_memory_is_refused(monkeypatch):
+    kind = get_measure("orb", features=6000)
+    row = packed(np.ones((6000, 2)), np.ones((6000, 32), np.uint8))
+    monkeypatch.setattr("imgsim_fast._memory.available", lambda: 10**8)
+    with pytest.raises(MemoryError, match=r"matching 6000 keypoints with 6000 needs about 0\.6 GB"):
+        kind.compare(row, row)
 
 
 def test_a_missing_opencv_is_named(monkeypatch):

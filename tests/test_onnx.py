@@ -178,9 +178,10 @@ def test_paths_that_are_no_files(tmp_path):
         get_measure("onnx")
     with pytest.raises(InvalidTypeError, match="model must be the path of a file, got 3"):
         encoder(model=3)
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InvalidInputError, match="is no regular file"):
-        encoder(model=tmp_path / "pipe")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(InvalidInputError, match="is no regular file"):
+            encoder(model=tmp_path / "pipe")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import imgsim_fast as isf
+from imgsim_fast import _threads
 from imgsim_fast.errors import InvalidInputError
 
 # ---- fork ------------------------------------------------------------------------------------
@@ -118,6 +119,26 @@ def test_the_gil_is_released():
     assert inside > (end - begin) / 0.1
 
 
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_work_in_threads_stops_after_the_first_error(threads):
+    for items in (range(0), range(1), range(40)):
+        done = []
+        _threads.for_each(done.append, items, threads)
+        assert sorted(done) == list(items)
+    begun, running = [], threading.active_count()
+
+    def work(item):
+        begun.append(item)
+        time.sleep(0.002)
+        if item in (3, 5):
+            raise ValueError(f"item {item}")
+
+    with pytest.raises(ValueError, match="item 3"):
+        _threads.for_each(work, range(2000), threads)
+    assert len(begun) < 1000
+    assert threading.active_count() == running
+
+
 # ---- Ctrl-C ----------------------------------------------------------------------------------
 
 LONG_CALLS = {
@@ -126,6 +147,10 @@ LONG_CALLS = {
     "pdist": "isf.pdist(A, p=2.5, threads=2)",
     "pairs": "isf.wasserstein_1d(A[:, None], A, circular=True)",
     "knn": "isf.knn(A, A, 10, p=2.5, threads=2)",
+    "embeddings": (
+        "isf.Embedding(len, name='x', length=256).values("
+        "A[0].astype('f4'), np.broadcast_to(A[1].astype('f4'), (10**7, 256)), 2)"
+    ),
     "histograms": "isf.histograms([np.full((1500, 1500), 0.5)] * 2000, threads=2)",
 }
 
