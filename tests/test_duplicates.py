@@ -276,6 +276,8 @@ def test_a_folder_against_another_inside_the_same_index(tmp_path):
                     assert group.images[pair.second].reference
             with pytest.raises(InvalidInputError, match=r"no image of the index lies in .*/elsew"):
                 index.duplicates(threshold, reference=tmp_path / "elsewhere")
+            with pytest.raises(InvalidInputError, match=r"all images of the index lie in .*/all/'"):
+                index.duplicates(threshold, reference=tmp_path / "all")
 
 
 def test_an_index_against_another(tmp_path):

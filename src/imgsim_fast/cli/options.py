@@ -57,12 +57,12 @@ def measure_options(command: Command) -> Command:
     ) -> Any:  # fmt: skip
         given: dict[str, Any] = {"bins": bins, "range": grey_range, "p": p}
         given = {name: value for name, value in given.items() if value is not None}
-        return command(*args, given=_named("--option", option, given), **rest)
+        return command(*args, given=named_values("--option", option, given), **rest)
 
     return _MEASURE_OPTIONS(cast("Command", gathered))
 
 
-def _named(flag: str, texts: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+def named_values(flag: str, texts: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
     """Add NAME=VALUE texts to what was given otherwise."""
     for text in texts:
         name, equals, value = text.partition("=")
@@ -106,7 +106,7 @@ def rerank_options(command: Command) -> Command:
         *args: Any, rerank: str | None, rerank_option: tuple[str, ...], candidates: int | None,
         **rest: Any,
     ) -> Any:  # fmt: skip
-        given = _named("--rerank-option", rerank_option, {})
+        given = named_values("--rerank-option", rerank_option, {})
         if rerank is None and (given or candidates is not None):
             flag = "--rerank-option" if given else "--candidates"
             raise click.UsageError(f"{flag} needs --rerank")

@@ -426,7 +426,7 @@ class Index:
         Raises
         ------
         InvalidInputError
-            No image lies in the reference folder; more than ten million pairs are found.
+            No image lies in the reference folder, or all do; more than ten million pairs are found.
         IndexMismatchError
             The reference was made with another measure or other options.
 
@@ -457,6 +457,8 @@ class Index:
             own = self._collection(lambda path: not path.startswith(inside))
             if not len(there.ids):
                 raise InvalidInputError(f"no image of the index lies in {os.fsdecode(inside)!r}")
+            if not len(own.ids):
+                raise InvalidInputError(f"all images of the index lie in {os.fsdecode(inside)!r}")
         return find_duplicates(own, there, criterion, second, workers, progress)
 
     def _collection(self, wanted: Callable[[bytes], bool]) -> Collection:

@@ -135,6 +135,19 @@ class DuplicateGroup:
         """Paths of the images."""
         return [image.path for image in self.images]
 
+    def links(self) -> dict[int, DuplicatePair]:
+        """Return, by position, the pair with the image to keep; without such, the first pair.
+
+        Copies, and the image to keep itself, have none.
+        """
+        found: dict[int, DuplicatePair] = {}
+        for pair in self.pairs:
+            for position in (pair.first, pair.second):
+                if position not in found or self.keep in (pair.first, pair.second):
+                    found[position] = pair
+        found.pop(self.keep, None)
+        return found
+
     @property
     def exact(self) -> bool:
         """True where all files have the same contents."""
