@@ -44,14 +44,14 @@ class Mean:
 
 MODULES = (
     "bench_histogram", "bench_wasserstein", "bench_knn", "bench_index", "bench_transport",
-    "bench_emd_calls", "bench_proof",
+    "bench_emd_calls", "bench_proof", "bench_palette", "bench_color_transfer", "bench_ssim",
 )  # fmt: skip
 MEANS = (
     Mean("histogram, 1 MP uint8, 256 bins", "cv2.calcHist", 1.3, 3),
     Mean("transport, random points, ", "POT core", 4, 7),
 )
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "scipy", "POT", "opencv-python-headless", "pillow")
+PACKAGES = ("numpy", "scipy", "POT", "opencv-python-headless", "scikit-image", "pillow")
 
 
 def machine() -> dict[str, Any]:

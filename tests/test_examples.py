@@ -64,6 +64,27 @@ def test_worked_example_reads_a_folder(example, tmp_path):
     assert all((a == b).all() for a, b in zip(read, images, strict=True))
 
 
+@pytest.mark.parametrize("part", [[], ["1"], ["0"]])
+def test_transfer_of_colors_writes_a_picture(part, tmp_path):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 90, (24, 32, 3), dtype=np.uint8)
+    reference = rng.integers(120, 256, (16, 20, 3), dtype=np.uint8)
+    names = [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+    for name, pixels in zip(names, (image, reference), strict=False):
+        Image.fromarray(pixels).save(name)
+    program = ROOT / "examples" / "transfer_colors.py"
+    done = subprocess.run(
+        [sys.executable, program, *names, *part], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert [line.split(":")[0].strip() for line in lines] == ["image", "reference", "result"]
+    assert all(len(re.findall(r"\d+% #[0-9a-f]{6}", line)) == 5 for line in lines)
+    expected = image if part == ["0"] else isf.transfer_color(image, reference)
+    assert (isf.decode(names[2], mode="rgb") == expected).all()
+
+
 def _python_blocks(page):
     return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
 

@@ -38,7 +38,17 @@ def results(threads):
     colour = rng.integers(0, 256, (211, 307, 3), dtype=np.uint8)
     yield isf.histogram(colour, (8, 7, 6))
     yield _core.grey(colour)
+    yield isf.rgb_to_lab(colour)
+    smooth = np.add.outer(np.arange(90), np.arange(140))[..., None] * [1, 2, 3] + colour[:90, :140]
+    smooth = (smooth // 4).astype(np.uint8)
+    for weight in (0.0, 50.0):
+        found = isf.color_palette(smooth, 24, position_weight=weight)
+        yield from (found.weights, found.points, found.rgb)
+    yield isf.transfer_color(smooth, colour, iterations=5)
+    for ties in ("mean", "spread"):
+        yield isf.match_histograms(colour, smooth, ties=ties)
     yield _core.histogram_grey(colour, _core.Axis(0.0, 256.0, np.arange(257.0), False))
+    yield from similarities(rng, threads)
     for cols in (1, 3, 10, 16, 17, 33, 65, 256):
         for rows in (rng.random((300, cols)), rng.integers(0, 9, (300, cols)) + 1.0):
             rows[::7] *= 1e200
@@ -62,6 +72,44 @@ def results(threads):
         yield from isf.knn(
             database[5] * 1e6, (database * 1e6).astype(np.uint32) + 1, 9, threads=threads
         )
+
+    yield from comparisons(rng, threads)
+
+
+def comparisons(rng, threads):
+    """Every method on dense rows of every type and on sparse ones."""
+    for bins in (1, 3, 16, 17, 65, 512, 3000):
+        for rows in (rng.integers(0, 9, (3000 // bins + 90, bins)), rng.random((200, bins))):
+            for kind in (np.float64, np.float32, np.uint32, np.int64):
+                given = rows.astype(kind)
+                for method in range(len(_core.COMPARISONS)):
+                    for normalize in (False, True):
+                        yield _core.compare_dense_many(method, normalize, given[0], given, threads)
+    images = [np.clip(rng.normal(99, 20, (60, 70, 3)), 0, 255).astype(np.uint8) for _ in range(90)]
+    found = [isf.sparse_histogram(image) for image in images]
+    rows = [np.concatenate([one.keys, one.counts]) for one in found]
+    packed, offsets = np.concatenate(rows), np.cumsum([0] + [row.size for row in rows])
+    yield packed
+    for method in range(len(_core.COMPARISONS)):
+        for normalize in (False, True):
+            yield _core.compare_sparse_rows(
+                method, normalize, rows[0], packed, offsets, 2**24, threads
+            )
+
+
+def similarities(rng, threads):
+    """Structural similarity: sums in integers, and in floats under both kinds of weights."""
+    images = rng.integers(0, 256, (40, 131, 177), dtype=np.uint8)
+    sizes = [image[: 100 + i, :: 1 + i % 2] for i, image in enumerate(images)]
+    yield isf.structural_similarities(images[0], sizes, resize=True, threads=threads)
+    for options in ({}, {"win_size": 11}, {"win_size": 13}, {"gaussian_weights": True}):
+        for kind in (np.uint8, np.float32):
+            options["data_range"] = 255
+            stack = images.astype(kind)
+            yield isf.structural_similarities(stack[3], stack, threads=threads, **options)
+            yield isf.structural_similarity(stack[3], stack[4], full=True, **options)[1]
+    for shape in ((40, 50), (131, 60), (200, 300)):
+        yield isf.resize_area(images[0], shape)
 
 
 def digest(threads):
@@ -105,6 +153,10 @@ CALLS = {
     "cdist": "isf.cdist(np.ones((900, 300)), np.ones((900, 300)), threads=3)",
     "knn": "isf.knn(np.ones(4), np.ones((9, 4)), 2)",
     "cdf_vectors": "isf.cdf_vectors([[1.0]])",
+    "compare_histograms": "isf.compare_histograms([1], [1])",
+    "similarity": "isf.structural_similarity(np.ones((9, 9)), np.ones((9, 9)), data_range=1)",
+    "similarities": "isf.structural_similarities(np.eye(9), [np.eye(9)], data_range=1)",
+    "resize": "isf.resize_area(np.zeros((4, 4), np.uint8), (2, 2))",
 }
 
 

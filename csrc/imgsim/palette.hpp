@@ -32,8 +32,9 @@ struct Palette {
 //    of the longer side. A cell's point is that of its mean pixel, from whole-number sums.
 // 2. Start: the fullest cell; then, again and again, the cell with the greatest count times squared
 //    distance to what is chosen, until there are `colors` or nothing is left. Ties: lower key.
-// 3. Lloyd's iterations (1982) until no cell changes its entry, at most 100. An entry that has lost
-//    all its cells takes the cell with the greatest count times squared distance to its own entry.
+// 3. Lloyd's iterations (1982) until no cell changes its entry, at most 100; ties: the entry chosen
+//    first. An entry that has lost all its cells stays where it is and, if it gets none again, is
+//    left out.
 //
 // O(pixels + cells * colors * iterations); cells: at most 32768, or 262144 with positions.
 Palette color_palette(const ImageView& rgb, const PaletteOptions& options, const Cancel& cancel);

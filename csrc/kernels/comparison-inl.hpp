@@ -1,5 +1,4 @@
-// Sums over the bins of two histograms, compiled once per instruction set. Like all sums they run
-// over kLanes lanes that are then halved, so all instruction sets agree bit for bit.
+// Sums over the bins of two histograms, compiled once per instruction set.
 #pragma once
 
 #include <cstddef>
@@ -11,29 +10,84 @@ namespace {
 
 using imgsim::kLanes;
 
-inline double fold(const double* lanes) {
-  double eight[8], four[4];
-  for (std::size_t l = 0; l < 8; ++l) eight[l] = lanes[l] + lanes[l + 8];
-  for (std::size_t l = 0; l < 4; ++l) four[l] = eight[l] + eight[l + 4];
-  return (four[0] + four[2]) + (four[1] + four[3]);
+// kLanes doubles as registers, or one by one.
+#ifdef IMGSIM_VECTORS
+using Part = Doubles;
+constexpr std::size_t kParts = kLanes / kDoubles;
+
+inline double sum_of_parts(Part* parts) {
+  halve<kParts>(parts);
+  return add_within(parts[0]);
+}
+#else
+using Part = double;
+constexpr std::size_t kParts = kLanes;
+
+inline double sum_of_parts(const Part* parts) {
+  return add_lanes(parts);
+}
+#endif
+constexpr std::size_t kPartSize = sizeof(Part) / sizeof(double);
+
+inline Part load_part(const double* p) {
+  Part part;
+  IMGSIM_MEMCPY(&part, p, sizeof part);
+  return part;
 }
 
-void outline(const double* x, std::size_t n, imgsim::Outline* out) {
-  double sums[kLanes] = {}, least[kLanes], largest[kLanes];
-  for (std::size_t l = 0; l < kLanes; ++l) {
-    least[l] = out->least;
-    largest[l] = out->largest;
+inline Part filled(double x) {
+  return Part{} + x;
+}
+
+inline Part roots(Part x) {
+#ifdef IMGSIM_VECTORS
+  double each[kPartSize];
+  IMGSIM_MEMCPY(each, &x, sizeof each);
+  for (std::size_t i = 0; i < kPartSize; ++i) each[i] = IMGSIM_SQRT(each[i]);
+  return load_part(each);
+#else
+  return IMGSIM_SQRT(x);
+#endif
+}
+
+// The last n < kLanes values, and `padding` behind them.
+struct Rest {
+  Rest(const double* x, std::size_t n, double padding) {
+    for (std::size_t l = 0; l < kLanes; ++l) values[l] = l < n ? x[l] : padding;
   }
-  const auto take = [&](std::size_t l, double value) {
-    sums[l] += value;
-    least[l] = value < least[l] ? value : least[l];
-    largest[l] = value > largest[l] ? value : largest[l];
-  };
+  double values[kLanes];
+};
+
+// ---- one histogram ---------------------------------------------------------------------------
+
+struct OutlineParts {
+  void take(const double* summed, const double* compared) {
+    IMGSIM_UNROLL
+    for (std::size_t k = 0; k < kParts; ++k) {
+      const Part value = load_part(compared + k * kPartSize);
+      sums[k] += load_part(summed + k * kPartSize);
+      least[k] = value < least[k] ? value : least[k];
+      largest[k] = value > largest[k] ? value : largest[k];
+    }
+  }
+
+  Part sums[kParts], least[kParts], largest[kParts];
+};
+
+void outline(const double* x, std::size_t n, imgsim::Outline* out) {
+  OutlineParts parts;
+  for (std::size_t k = 0; k < kParts; ++k) {
+    parts.sums[k] = Part{};
+    parts.least[k] = filled(out->least);
+    parts.largest[k] = filled(out->largest);
+  }
   std::size_t j = 0;
-  for (; j + kLanes <= n; j += kLanes)
-    for (std::size_t l = 0; l < kLanes; ++l) take(l, x[j + l]);
-  for (std::size_t l = 0; j + l < n; ++l) take(l, x[j + l]);
-  out->sum = fold(sums);
+  for (; j + kLanes <= n; j += kLanes) parts.take(x + j, x + j);
+  if (j < n) parts.take(Rest(x + j, n - j, 0.0).values, Rest(x + j, n - j, x[j]).values);
+  out->sum = sum_of_parts(parts.sums);
+  double least[kLanes], largest[kLanes];
+  IMGSIM_MEMCPY(least, parts.least, sizeof least);
+  IMGSIM_MEMCPY(largest, parts.largest, sizeof largest);
   for (std::size_t l = 0; l < kLanes; ++l) {
     if (least[l] < out->least) out->least = least[l];
     if (largest[l] > out->largest) out->largest = largest[l];
@@ -45,64 +99,88 @@ void widen(const Narrow* x, std::size_t n, double* out) {
   for (std::size_t j = 0; j < n; ++j) out[j] = static_cast<double>(x[j]);
 }
 
+// ---- two histograms --------------------------------------------------------------------------
+
+struct MomentParts {
+  void take(const double* a, Part centre_a, const double* b, Part centre_b) {
+    IMGSIM_UNROLL
+    for (std::size_t k = 0; k < kParts; ++k) {
+      const Part dx = load_part(a + k * kPartSize) - centre_a;
+      const Part dy = load_part(b + k * kPartSize) - centre_b;
+      x[k] += dx;
+      y[k] += dy;
+      xx[k] += dx * dx;
+      yy[k] += dy * dy;
+      xy[k] += dx * dy;
+    }
+  }
+
+  Part x[kParts] = {}, y[kParts] = {}, xx[kParts] = {}, yy[kParts] = {}, xy[kParts] = {};
+};
+
 void centred_moments(const double* a, double centre_a, const double* b, double centre_b,
                      std::size_t n, imgsim::Moments* out) {
-  double x[kLanes] = {}, y[kLanes] = {}, xx[kLanes] = {}, yy[kLanes] = {}, xy[kLanes] = {};
-  const auto take = [&](std::size_t l, double value_a, double value_b) {
-    const double dx = value_a - centre_a, dy = value_b - centre_b;
-    x[l] += dx;
-    y[l] += dy;
-    xx[l] += dx * dx;
-    yy[l] += dy * dy;
-    xy[l] += dx * dy;
-  };
+  MomentParts parts;
+  const Part ca = filled(centre_a), cb = filled(centre_b);
   std::size_t j = 0;
-  for (; j + kLanes <= n; j += kLanes)
-    for (std::size_t l = 0; l < kLanes; ++l) take(l, a[j + l], b[j + l]);
-  for (std::size_t l = 0; j + l < n; ++l) take(l, a[j + l], b[j + l]);
-  out->x = fold(x);
-  out->y = fold(y);
-  out->xx = fold(xx);
-  out->yy = fold(yy);
-  out->xy = fold(xy);
+  for (; j + kLanes <= n; j += kLanes) parts.take(a + j, ca, b + j, cb);
+  if (j < n)
+    parts.take(Rest(a + j, n - j, centre_a).values, ca, Rest(b + j, n - j, centre_b).values, cb);
+  out->x = sum_of_parts(parts.x);
+  out->y = sum_of_parts(parts.y);
+  out->xx = sum_of_parts(parts.xx);
+  out->yy = sum_of_parts(parts.yy);
+  out->xy = sum_of_parts(parts.xy);
 }
 
-// ---- terms of p = a fa and q = b fb; a divisor of 0 leaves its bin out ------------------------
+// Terms of p = a fa and q = b fb. A divisor of 0 leaves its bin out; two zeros always give 0.
 
 struct Chi2 {
-  static double of(double p, double q) {
-    const double d = p != 0.0 ? p - q : 0.0, divisor = p != 0.0 ? p : 1.0;
+  static Part of(Part p, Part q) {
+    const Part zero = Part{};
+    const Part d = p != zero ? p - q : zero, divisor = p != zero ? p : filled(1.0);
     return d * (d / divisor);
   }
 };
 
 struct Chi2Alt {
-  static double of(double p, double q) {
-    const double sum = p + q;
-    const double d = sum != 0.0 ? p - q : 0.0, divisor = sum != 0.0 ? sum : 1.0;
+  static Part of(Part p, Part q) {
+    const Part zero = Part{}, sum = p + q;
+    const Part d = sum != zero ? p - q : zero, divisor = sum != zero ? sum : filled(1.0);
     return d * (d / divisor);
   }
 };
 
 struct Smaller {
-  static double of(double p, double q) { return p < q ? p : q; }
+  static Part of(Part p, Part q) { return p < q ? p : q; }
 };
 
 struct RootGap {
-  static double of(double p, double q) {
-    const double d = IMGSIM_SQRT(p) - IMGSIM_SQRT(q);
-    return d * d;
+  // (sqrt p - sqrt q)^2 = (p - q)^2 / (p + q + 2 sqrt(p q)): one root, and as accurate.
+  static Part of(Part p, Part q) {
+    const Part d = p - q, sum = p + q + 2.0 * roots(p * q);
+    return d * (d / (sum != Part{} ? sum : filled(1.0)));
   }
 };
 
 template <class Term>
+void take_terms(const double* a, Part fa, const double* b, Part fb, Part* sums) {
+  IMGSIM_UNROLL
+  for (std::size_t k = 0; k < kParts; ++k)
+    sums[k] += Term::of(load_part(a + k * kPartSize) * fa, load_part(b + k * kPartSize) * fb);
+}
+
+template <class Term>
 double sum_of(const double* a, double fa, const double* b, double fb, std::size_t n) {
-  double lanes[kLanes] = {};
+  Part sums[kParts] = {};
+  const Part times_a = filled(fa), times_b = filled(fb);
   std::size_t j = 0;
   for (; j + kLanes <= n; j += kLanes)
-    for (std::size_t l = 0; l < kLanes; ++l) lanes[l] += Term::of(a[j + l] * fa, b[j + l] * fb);
-  for (std::size_t l = 0; j + l < n; ++l) lanes[l] += Term::of(a[j + l] * fa, b[j + l] * fb);
-  return fold(lanes);
+    take_terms<Term>(a + j, times_a, b + j, times_b, sums);
+  if (j < n)
+    take_terms<Term>(Rest(a + j, n - j, 0.0).values, times_a, Rest(b + j, n - j, 0.0).values,
+                     times_b, sums);
+  return sum_of_parts(sums);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // symbol that leaves the file.
 #include "kernels/comparison-inl.hpp"
 #include "kernels/histogram-inl.hpp"
+#include "kernels/ssim-inl.hpp"
 #include "kernels/transport-inl.hpp"
 #include "kernels/wasserstein-inl.hpp"
 
@@ -51,6 +52,12 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     sum_of<Chi2Alt>,
     sum_of<Smaller>,
     sum_of<RootGap>,
+    slide_columns,
+    box_row,
+    filtered_row,
+    square_rows,
+    weighted_sum,
+    add_weighted_u8,
 };
 
 }  // namespace imgsim

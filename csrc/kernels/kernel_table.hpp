@@ -55,6 +55,40 @@ struct Moments {
 
 // The sum of a term of p = a[j] fa and q = b[j] fb over n bins.
 using BinSum = double (*)(const double* a, double fa, const double* b, double fb, std::size_t n);
+// ---- structural similarity: maps 0 to 3 are x, y, x^2 + y^2, x y ----
+
+// (K1 R)^2 and (K2 R)^2 in the units of the sums; never 0, so that no quotient is 0 / 0.
+struct SsimConstants {
+  double c1, c2;
+};
+
+struct RowPair {
+  const std::uint8_t *x, *y;
+};
+
+// Up to this size of the window the sums of bytes fit 15 bits, and map 0 holds x + 2^16 y.
+constexpr std::size_t kMostPacked = 11;
+
+// At least so many windows of a row are summed at a time.
+constexpr std::size_t kBoxChunk = 512;
+
+struct BoxRow {
+  const std::int32_t* const* columns;  // 4 maps of n + (win - 1) step column sums
+  std::size_t n;                       // windows
+  std::size_t win;                     // odd
+  std::size_t step;                    // from a pixel to its neighbour: the number of channels
+  double area;                         // win^2
+  std::int32_t* scratch;               // 6 chunk + 2 halo, halo = (win - 1) step, chunk the
+                                       // larger of kBoxChunk and halo
+};
+
+struct FilteredRow {
+  const double* const* maps;  // 4 maps of n means of pixels from which `shift` was taken
+  std::size_t n;
+  double shift;
+  double covariance_norm;  // variances are multiplied by it
+  double noise;            // a smaller part of x^2 + y^2 is no variance
+};
 
 struct KernelTable {
   const char* name;
@@ -155,6 +189,30 @@ struct KernelTable {
   // (p - q)^2 / p where p != 0; (p - q)^2 / (p + q) where that is not 0; min(p, q);
   // (sqrt p - sqrt q)^2.
   BinSum chi2, chi2_alt, smaller, root_gap;
+  // ---- structural similarity ----
+
+  // columns[map][j] += map of entering pixel j - map of leaving pixel j; if win <= kMostPacked,
+  // columns[1] is left alone.
+  void (*slide_columns)(const RowPair& enter, const RowPair& leave, std::size_t n, std::size_t win,
+                        std::int32_t* const* columns);
+
+  // totals[j] += similarity of window j, also written to map[j] unless map is null.
+  void (*box_row)(const BoxRow& row, const SsimConstants& constants, double* totals, double* map);
+  void (*filtered_row)(const FilteredRow& row, const SsimConstants& constants, double* totals,
+                       double* map);
+
+  // squares[j] = x[j]^2 + y[j]^2, products[j] = x[j] y[j].
+  void (*square_rows)(const double* x, const double* y, std::size_t n, double* squares,
+                      double* products);
+
+  // out[j] = sum over k <= 2 radius of weights[k] rows[k][j]; weights are symmetric, and equally
+  // distant rows are added first.
+  void (*weighted_sum)(const double* const* rows, const double* weights, std::size_t radius,
+                       std::size_t n, double* out);
+
+  // sums[j] += weight * row[j].
+  void (*add_weighted_u8)(const std::uint8_t* row, std::uint32_t weight, std::size_t n,
+                          std::uint32_t* sums);
 };
 
 // The table in use (see imgsim/cpu.hpp for the choice).

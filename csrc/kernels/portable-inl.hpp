@@ -1,5 +1,8 @@
 // What the loops need from the compiler, without the standard library's inline functions: a
 // function compiled with AVX-512 flags could be the copy that the linker keeps for everybody.
+//
+// Sums of doubles run over kLanes lanes that are then halved: lane l takes lane l + 8, then l + 4,
+// l + 2, l + 1. So all instruction sets agree bit for bit.
 #pragma once
 
 #include <cstddef>
@@ -67,6 +70,43 @@ Vector load_strided(const double* p, std::size_t stride) {
     return Vector{p[0], p[stride], p[2 * stride], p[3 * stride]};
   else
     return Vector{p[0], p[stride]};
+}
+
+// The end of the halving, within one register.
+template <class Vector>
+double add_within(Vector v) {
+  if constexpr (sizeof(Vector) == 64)
+    return add_within(__builtin_shufflevector(v, v, 0, 1, 2, 3) +
+                      __builtin_shufflevector(v, v, 4, 5, 6, 7));
+  else if constexpr (sizeof(Vector) == 32)
+    return add_within(__builtin_shufflevector(v, v, 0, 1) + __builtin_shufflevector(v, v, 2, 3));
+  else
+    return v[0] + v[1];
+}
+
+// lanes[0] becomes the sum of N lanes, of which those from Present on are absent, that is 0.
+template <std::size_t N, std::size_t Present = N>
+void halve(Doubles* lanes) {
+  if constexpr (N > 1) {
+    constexpr std::size_t kHalf = N / 2;
+    IMGSIM_UNROLL
+    for (std::size_t l = 0; l < kHalf; ++l)
+      if (l + kHalf < Present) lanes[l] += lanes[l + kHalf];
+    halve<kHalf, (Present < kHalf ? Present : kHalf)>(lanes);
+  }
+}
+
+}  // namespace
+
+#else
+
+namespace {
+
+inline double add_lanes(const double* lanes) {
+  double eight[8], four[4];
+  for (std::size_t l = 0; l < 8; ++l) eight[l] = lanes[l] + lanes[l + 8];
+  for (std::size_t l = 0; l < 4; ++l) four[l] = eight[l] + eight[l + 4];
+  return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 }  // namespace

@@ -116,7 +116,6 @@ class KMeans {
     for (std::size_t step = 0; step < kMostIterations; ++step) {
       const std::vector<double> before = labels_;
       if (!assign()) return false;
-      fill_empty();
       if (labels_ == before) break;
       average();
     }
@@ -131,7 +130,7 @@ class KMeans {
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t x, std::size_t y) { return sums[x].count > sums[y].count; });
     for (const std::size_t j : order) {
-      if (sums[j].count == 0) continue;
+      if (sums[j].count == 0) continue;  // lost all its cells
       palette->counts.push_back(sums[j].count);
       for (std::size_t d = 0; d < dims_; ++d) palette->points.push_back(centers_[j * dims_ + d]);
       for (std::size_t c = 0; c < 3; ++c) palette->rgb.push_back(sums[j].level(c));
@@ -172,14 +171,13 @@ class KMeans {
     return true;
   }
 
-  // The cell that matters most where `may` allows it; size_ if none lies off its entry.
-  template <class May>
-  std::size_t farthest(May may) const {
+  // The cell that matters most; size_ if none lies off its entry.
+  std::size_t farthest() const {
     std::size_t best = size_;
     double most = 0;
     for (std::size_t i = 0; i < size_; ++i) {
       const double score = weights_[i] * nearest_[i];
-      if (score > most && may(i)) {
+      if (score > most) {
         most = score;
         best = i;
       }
@@ -195,7 +193,7 @@ class KMeans {
       for (std::size_t d = 0; d < dims_; ++d) centers_.push_back(points_[d * size_ + next]);
       ++entries_;
       if (!approach_all(entries_ - 1)) return false;
-      next = farthest([](std::size_t) { return true; });
+      next = farthest();
     }
     return true;
   }
@@ -205,21 +203,7 @@ class KMeans {
     return approach_all(0);
   }
 
-  void fill_empty() {
-    std::vector<std::size_t> members(entries_, 0);
-    for (std::size_t i = 0; i < size_; ++i) ++members[label(i)];
-    for (std::size_t j = 0; j < entries_; ++j) {
-      if (members[j] != 0) continue;
-      const std::size_t i = farthest([&](std::size_t cell) { return members[label(cell)] > 1; });
-      if (i == size_) return;
-      --members[label(i)];
-      ++members[j];
-      labels_[i] = static_cast<double>(j);
-      nearest_[i] = 0;
-    }
-  }
-
-  // Entries move to the means of their cells; empty ones stay.
+  // Entries move to the means of their cells; one that has lost all of them stays where it is.
   void average() {
     std::vector<double> sums(entries_ * dims_, 0.0), totals(entries_, 0.0);
     for (std::size_t i = 0; i < size_; ++i) {

@@ -149,56 +149,74 @@ class Tally {
 
 // ---- which bins both have --------------------------------------------------------------------
 
-// A stretch of two ascending lists of keys, walked without a branch that could be guessed wrong.
+struct Cursor {
+  std::size_t i = 0, j = 0;  // in the lists of `a` and of `b`
+  std::size_t common = 0;    // positions gathered
+  std::size_t missing = 0;
+};
+
+// Walks a stretch of two ascending lists and gathers the positions of the keys that both have.
 template <bool Missing>
 class Walk {
  public:
-  // a[i, end_a) and b[j, end_b)
-  void begin(const SparseView& a, std::size_t i, std::size_t end_a, const SparseView& b,
-             std::size_t j, std::size_t end_b) {
-    a_ = a, i_ = i, end_a_ = end_a;
-    b_ = b, j_ = j, end_b_ = end_b;
+  Walk(const SparseView& a, const SparseView& b, Tally* tally) : a_(a), b_(b), tally_(tally) {}
+
+  // From where `before` ends, or the beginning, to position end_a of `a` and the same key of `b`.
+  void set(const Walk* before, std::size_t end_a, std::size_t end_b) {
+    if (before != nullptr) at_.i = before->end_a_, at_.j = before->end_b_;
+    end_a_ = std::max(end_a, at_.i);
+    end_b_ = std::max(end_b, at_.j);
   }
 
-  bool goes_on() const { return i_ < end_a_ && j_ < end_b_; }
-
-  void step(Tally* tally) {
-    const std::uint32_t key_a = a_.keys[i_], key_b = b_.keys[j_];
-    both_a_[n_] = a_.counts[i_];
-    both_b_[n_] = b_.counts[j_];
-    n_ += key_a == key_b;
-    if (n_ == kBlock) give_common(tally);
-    if constexpr (Missing) {
-      alone_[m_] = a_.counts[i_];
-      m_ += key_a < key_b;
-      if (m_ == kBlock) give_missing(tally);
-    }
-    i_ += key_a <= key_b;
-    j_ += key_b <= key_a;
+  // How many steps can be taken without looking.
+  std::size_t steps() const {
+    return std::min({kBlock, end_a_ - std::min(at_.i, end_a_), end_b_ - std::min(at_.j, end_b_)});
   }
 
-  void finish(Tally* tally) {
-    while (goes_on()) step(tally);
-    give_common(tally);
+  // Without a branch that could be guessed wrong. `at` is a copy, which stays in registers.
+  void step(Cursor* at) {
+    const std::uint32_t key_a = a_.keys[at->i], key_b = b_.keys[at->j];
+    common_a_[at->common] = at->i;
+    common_b_[at->common] = at->j;
+    at->common += key_a == key_b;
     if constexpr (Missing) {
-      give_missing(tally);
-      tally->add_missing(a_.counts + i_, end_a_ - i_);
+      missing_[at->missing] = at->i;
+      at->missing += key_a < key_b;
     }
+    at->i += key_a <= key_b;
+    at->j += key_b <= key_a;
+  }
+
+  const Cursor& at() const { return at_; }
+
+  // After at most kBlock steps.
+  void give(const Cursor& at) {
+    std::uint32_t counts_a[kBlock], counts_b[kBlock];
+    for (std::size_t k = 0; k < at.common; ++k) counts_a[k] = a_.counts[common_a_[k]];
+    for (std::size_t k = 0; k < at.common; ++k) counts_b[k] = b_.counts[common_b_[k]];
+    tally_->add_common(counts_a, counts_b, at.common);
+    if constexpr (Missing) {
+      for (std::size_t k = 0; k < at.missing; ++k) counts_a[k] = a_.counts[missing_[k]];
+      tally_->add_missing(counts_a, at.missing);
+    }
+    at_ = {at.i, at.j, 0, 0};
+  }
+
+  void finish() {
+    while (const std::size_t n = steps()) {
+      Cursor at = at_;
+      for (std::size_t k = 0; k < n; ++k) step(&at);
+      give(at);
+    }
+    if constexpr (Missing) tally_->add_missing(a_.counts + at_.i, end_a_ - at_.i);
   }
 
  private:
-  void give_common(Tally* tally) {
-    tally->add_common(both_a_, both_b_, n_);
-    n_ = 0;
-  }
-  void give_missing(Tally* tally) {
-    tally->add_missing(alone_, m_);
-    m_ = 0;
-  }
-
-  SparseView a_, b_;
-  std::size_t i_ = 0, end_a_ = 0, j_ = 0, end_b_ = 0, n_ = 0, m_ = 0;
-  std::uint32_t both_a_[kBlock], both_b_[kBlock], alone_[Missing ? kBlock : 1];
+  const SparseView a_, b_;
+  Tally* const tally_;
+  Cursor at_;
+  std::size_t end_a_ = 0, end_b_ = 0;
+  std::size_t common_a_[kBlock], common_b_[kBlock], missing_[Missing ? kBlock : 1];
 };
 
 std::size_t first_not_below(const SparseView& view, std::uint32_t key) {
@@ -206,12 +224,12 @@ std::size_t first_not_below(const SparseView& view, std::uint32_t key) {
                                   view.keys);
 }
 
-// The i whose key cuts the lists so that about `elements` of them lie below it.
-std::size_t cut(const SparseView& a, const SparseView& b, std::size_t elements) {
+// The i whose key cuts the lists in half.
+std::size_t middle_of(const SparseView& a, const SparseView& b) {
   std::size_t low = 0, high = a.size;
   while (low < high) {
     const std::size_t middle = low + (high - low) / 2;
-    if (middle + first_not_below(b, a.keys[middle]) < elements)
+    if (middle + first_not_below(b, a.keys[middle]) < (a.size + b.size) / 2)
       low = middle + 1;
     else
       high = middle;
@@ -219,24 +237,24 @@ std::size_t cut(const SparseView& a, const SparseView& b, std::size_t elements) 
   return low;
 }
 
-// Four stretches at a time: their steps do not wait for each other.
+// Two halves at a time: their steps do not wait for each other (a third gains little).
 template <bool Missing>
 void merge(const SparseView& a, const SparseView& b, Tally* tally) {
-  constexpr std::size_t kWalks = 4;
-  Walk<Missing> walks[kWalks];
-  std::size_t i = 0, j = 0;
-  for (std::size_t w = 0; w < kWalks; ++w) {
-    const bool last = w + 1 == kWalks;
-    const std::size_t end_a =
-        last ? a.size : std::max(i, cut(a, b, (a.size + b.size) / kWalks * (w + 1)));
-    const std::size_t end_b = end_a == a.size ? b.size : first_not_below(b, a.keys[end_a]);
-    walks[w].begin(a, i, end_a, b, std::min(j, end_b), end_b);
-    i = end_a;
-    j = end_b;
+  Walk<Missing> lower(a, b, tally), upper(a, b, tally);
+  const std::size_t middle = middle_of(a, b);
+  lower.set(nullptr, middle, middle == a.size ? b.size : first_not_below(b, a.keys[middle]));
+  upper.set(&lower, a.size, b.size);
+  while (const std::size_t n = std::min(lower.steps(), upper.steps())) {
+    Cursor in_lower = lower.at(), in_upper = upper.at();
+    for (std::size_t k = 0; k < n; ++k) {
+      lower.step(&in_lower);
+      upper.step(&in_upper);
+    }
+    lower.give(in_lower);
+    upper.give(in_upper);
   }
-  while (walks[0].goes_on() && walks[1].goes_on() && walks[2].goes_on() && walks[3].goes_on())
-    for (Walk<Missing>& walk : walks) walk.step(tally);
-  for (Walk<Missing>& walk : walks) walk.finish(tally);
+  lower.finish();
+  upper.finish();
 }
 
 ComparisonResult compare(Comparison method, bool normalize, const Side& a, const Side& b,

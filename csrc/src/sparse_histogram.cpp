@@ -158,8 +158,9 @@ class BucketCounter {
  public:
   void add(const std::uint16_t* lows, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) {
-      ++counts_[lows[i]];
-      touched_[lows[i] / kGroup] = 1;
+      const std::size_t low = lows[i] & (kLows - 1);  // whatever a racing caller has left there
+      ++counts_[low];
+      touched_[low / kGroup] = 1;
     }
   }
 
@@ -191,7 +192,7 @@ void count_in_buckets(const KeyReader& reader, Found* found) {
     buckets.for_each(keys, n, [](std::uint32_t& end, std::uint32_t) { ++end; });
   });
   const std::uint32_t pixels = buckets.place();
-  const std::unique_ptr<std::uint16_t[]> lows(new std::uint16_t[pixels]());
+  const std::unique_ptr<std::uint16_t[]> lows(new std::uint16_t[pixels]);
   reader.for_each_chunk([&](const std::uint32_t* keys, std::size_t n) {
     buckets.for_each(keys, n, [&](std::uint32_t& end, std::uint32_t key) {
       // A caller who changes the image meanwhile must not lead this beyond the scratch.

@@ -18,18 +18,23 @@ from typing import TYPE_CHECKING, Any
 from imgsim_fast import compat, errors
 from imgsim_fast.barycenter import barycenter_1d, interpolate_1d
 from imgsim_fast.color_transfer import interpolate_images, match_histograms, transfer_color
+from imgsim_fast.comparison import compare_histograms
 from imgsim_fast.compat.cv2 import DIST_C, DIST_L1, DIST_L2, DIST_USER, EMD
 from imgsim_fast.histogram import histogram, histograms
 from imgsim_fast.knn import Neighbors, knn
 from imgsim_fast.measures import Comparison, compare, compare_all, measures
 from imgsim_fast.pairwise import cdist, pdist
 from imgsim_fast.palette import Palette, color_palette, rgb_to_lab
+from imgsim_fast.resize import resize_area
+from imgsim_fast.sparse_histogram import SparseHistogram, sparse_histogram
+from imgsim_fast.ssim import structural_similarities, structural_similarity
 from imgsim_fast.transport import TransportResult, emd, transport
 from imgsim_fast.wasserstein import cdf_vectors, wasserstein_1d
 
 if TYPE_CHECKING:
     from imgsim_fast.images import decode
     from imgsim_fast.index import AddReport, Index, Matches
+    from imgsim_fast.measures.embedding import Embedding
 
 __version__ = "0.1.0"
 
@@ -41,10 +46,12 @@ __all__ = [
     "EMD",
     "AddReport",
     "Comparison",
+    "Embedding",
     "Index",
     "Matches",
     "Neighbors",
     "Palette",
+    "SparseHistogram",
     "TransportResult",
     "barycenter_1d",
     "cdf_vectors",
@@ -52,6 +59,7 @@ __all__ = [
     "color_palette",
     "compare",
     "compare_all",
+    "compare_histograms",
     "compat",
     "decode",
     "emd",
@@ -64,7 +72,11 @@ __all__ = [
     "match_histograms",
     "measures",
     "pdist",
+    "resize_area",
     "rgb_to_lab",
+    "sparse_histogram",
+    "structural_similarities",
+    "structural_similarity",
     "transfer_color",
     "transport",
     "wasserstein_1d",
@@ -73,6 +85,7 @@ __all__ = [
 # Found at first use: whoever only has arrays does not wait for Pillow and SQLite.
 _LAZY = {
     "AddReport": "imgsim_fast.index",
+    "Embedding": "imgsim_fast.measures.embedding",
     "Index": "imgsim_fast.index",
     "Matches": "imgsim_fast.index",
     "decode": "imgsim_fast.images",

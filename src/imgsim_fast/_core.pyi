@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Keys = NDArray[np.uint32]
 
 class BadMassError(Exception):
     which: int
@@ -39,6 +40,48 @@ def histograms(images: list[Array], axis: Axis, threads: int) -> Counts: ...
 def grey(rgb: Array) -> NDArray[np.uint8]: ...
 def histogram_grey(rgb: Array, axis: Axis) -> Counts: ...
 def histogram_grey_arrow(capsule: object, height: int, width: int, axis: Axis) -> Counts: ...
+
+COMPARISONS: tuple[str, ...]
+
+class BadHistogramError(Exception):
+    which: int | None
+    row: int
+    def __init__(self, which: int | None, row: int) -> None: ...
+
+def compare_plain(a: object, b: object, method: object) -> float | None: ...
+def compare_dense(method: int, normalize: bool, a: Array, b: Array) -> float: ...
+
+# out[r] = comparison of query (bins,) and rows[r] of (n, bins), both C-contiguous float32, float64,
+# uint32 or int64. A row that cannot be compared (NaN, infinite; negative where that is refused; an
+# integer above 2**53) raises BadHistogramError(1, row), the query BadHistogramError(0, 0), a
+# result beyond float64 BadHistogramError(None, row); the lowest such row is named.
+def compare_dense_many(
+    method: int, normalize: bool, query: Array, rows: Array, threads: int
+) -> Floats: ...
+def compare_sparse(
+    method: int,
+    normalize: bool,
+    keys_a: Keys,
+    counts_a: Keys,
+    keys_b: Keys,
+    counts_b: Keys,
+    bins: int,
+) -> float: ...
+
+# The same for rows of (key, count): row r is [offsets[r], offsets[r + 1]) of keys, which ascend
+# within a row and are below bins, and of counts, whose total per row is below 2**32.
+def compare_sparse_rows(
+    method: int,
+    normalize: bool,
+    query: NDArray[np.uint32],
+    packed: NDArray[np.uint32],
+    offsets: NDArray[np.int64],
+    bins: int,
+    threads: int,
+) -> Floats: ...
+def sparse_histogram(
+    image: Array, mask: Array | None, bins: tuple[int, ...]
+) -> tuple[Keys, Keys]: ...
 def wasserstein_1d_plain(a: object, b: object) -> float | None: ...
 def pairs(
     metric: Metric, a: Array, b: Array, index_a: Counts, index_b: Counts, threads: int
@@ -137,3 +180,27 @@ def rgb_to_lab(rgb: Array) -> Floats: ...
 def color_palette(
     image: Array, colors: int, position_weight: float
 ) -> tuple[Counts, Floats, NDArray[np.uint8]]: ...
+
+MOST_RESIZED: int
+
+class SsimRule:
+    weights: Floats | None
+    @property
+    def win(self) -> int: ...
+    def __init__(
+        self,
+        win: int,
+        weights: Floats | None,
+        data_range: float,
+        k1: float,
+        k2: float,
+        sample_covariance: bool,
+    ) -> None: ...
+
+def structural_similarity(
+    x: Array, y: Array, rule: SsimRule, full: bool
+) -> tuple[float, Floats | None]: ...
+def structural_similarities(
+    query: Array, images: list[Array], rule: SsimRule, threads: int
+) -> Floats: ...
+def resize_area(image: Array, height: int, width: int) -> NDArray[np.uint8]: ...

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 
 VARIABLE = "IMGSIM_FAST_NUM_THREADS"
 _MOST = 1024
+
+Item = TypeVar("Item")
 
 
 def resolve(threads: int | None) -> int:
@@ -34,3 +38,23 @@ def resolve(threads: int | None) -> int:
 def _usable_cpus() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def for_each(work: Callable[[Item], None], items: Sequence[Item], threads: int) -> None:
+    """Call `work` with each item, in so many threads; it has to release the GIL to gain from them.
+
+    The first error is raised, as if the items had been done in order. After an error or Ctrl-C no
+    item is begun any more.
+    """
+    if threads == 1 or len(items) < 2:
+        for item in items:
+            work(item)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(min(threads, len(items)), thread_name_prefix="imgsim")
+    try:
+        for _ in pool.map(work, items):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)

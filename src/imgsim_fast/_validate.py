@@ -18,11 +18,16 @@ Array = NDArray[Any]
 _EXACT = 2**53
 
 
-def _as_array(name: str, value: ArrayLike) -> Array:
+def refuse_masked(name: str, value: object) -> None:
+    """Raise for a masked array with masked elements, which NumPy would quietly count."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmask(value).any():
         raise InvalidInputError(
             f"{name} is a masked array with masked elements; fill or compress it first"
         )
+
+
+def _as_array(name: str, value: ArrayLike) -> Array:
+    refuse_masked(name, value)
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:  # ragged lists, tensors that require a gradient

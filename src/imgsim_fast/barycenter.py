@@ -153,9 +153,8 @@ def _shares(weights: ArrayLike | None, rows: int) -> Floats:
         raise InvalidInputError(
             f"weights must have shape ({rows},), one per row of histograms, got {given.shape}"
         )
-    _cdfs("weights", given)  # raises unless they are masses
-    scaled = given / given.max()  # no overflow
-    return np.asarray(scaled / scaled.sum())
+    _, total = _cdfs("weights", given)  # raises unless they are masses
+    return np.asarray(given / total)
 
 
 def _barycenter(

@@ -7,6 +7,7 @@ through many lines: sliced transport.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -92,14 +93,14 @@ def match_histograms(
     pixels, target = _levels_of_both(image, reference)
     rule = _validate.as_choice("ties", ties, _TIES)
     sources, targets = _channels(pixels, target, channel_axis)
-    matched = np.empty_like(sources, order="C")
-    for source, wanted, out in zip(sources, targets, matched, strict=True):
-        counts, goals = _counts(source), _counts(wanted)
-        if rule == "mean":
-            out[...] = _rounded(_LevelMap(counts, goals), source.dtype)[source]
-        else:
-            out[...] = _spread(source, counts, _share_out(goals, source.size))
-    return _as_image(matched, pixels, channel_axis)
+    hashed = _hashed_order(sources.shape[1]) if rule == "spread" else None
+    rows = (
+        _moved(source, wanted)
+        if hashed is None
+        else _spread(source, _share_out(_counts(wanted), source.size), hashed)
+        for source, wanted in zip(sources, targets, strict=True)
+    )
+    return _from_channels(rows, pixels, channel_axis)
 
 
 def transfer_color(
@@ -222,11 +223,8 @@ def interpolate_images(
         return colors.painted(colors.points + part * (moved - colors.points))
     pixels, target = _levels_of_both(image1, image2, ("image1", "image2"))
     sources, targets = _channels(pixels, target, "auto", ("image1", "image2"))
-    moved_levels = np.empty_like(sources, order="C")
-    for source, wanted, out in zip(sources, targets, moved_levels, strict=True):
-        levels = _LevelMap(_counts(source), _counts(wanted))
-        out[...] = _rounded(levels, source.dtype, part)[source]
-    return _as_image(moved_levels, pixels, "auto")
+    rows = (_moved(source, wanted, part) for source, wanted in zip(sources, targets, strict=True))
+    return _from_channels(rows, pixels, "auto")
 
 
 # ---- channels --------------------------------------------------------------------------------
@@ -271,7 +269,8 @@ def _channels(
     for name, array in zip(names, (pixels, target), strict=True):
         axis = _axis_of(name, array, channel_axis)
         moved = array[None] if axis is None else np.moveaxis(array, axis, 0)
-        rows.append(moved.reshape(len(moved), -1))
+        # Copied where channels are interleaved: each is then read several times.
+        rows.append(np.ascontiguousarray(moved.reshape(len(moved), -1)))
     if len(rows[0]) != len(rows[1]):
         raise InvalidInputError(
             f"{names[0]} and {names[1]} must have the same number of channels, got {len(rows[0])} "
@@ -280,12 +279,14 @@ def _channels(
     return rows[0], rows[1]
 
 
-def _as_image(rows: Array, pixels: Array, channel_axis: object) -> Array:
+def _from_channels(rows: Iterable[Array], pixels: Array, channel_axis: object) -> Array:
+    """Put the values of the channels where those of `pixels` are."""
+    image = np.empty_like(pixels, order="C", subok=False)
     axis = _axis_of("image", pixels, channel_axis)
-    if axis is None:
-        return rows.reshape(pixels.shape)
-    shape = (len(rows), *pixels.shape[:axis], *pixels.shape[axis + 1 :])
-    return np.ascontiguousarray(np.moveaxis(rows.reshape(shape), 0, axis))
+    channels = image[None] if axis is None else np.moveaxis(image, axis, 0)
+    for channel, row in zip(channels, rows, strict=True):
+        channel[...] = row.reshape(channel.shape)
+    return image
 
 
 def _counts(row: Array) -> Counts:
@@ -348,6 +349,11 @@ def _rounded(levels: _LevelMap, dtype: np.dtype[Any], part: float = 1.0) -> Arra
     return table
 
 
+def _moved(source: Array, wanted: Array, part: float = 1.0) -> Array:
+    levels = _LevelMap(_counts(source), _counts(wanted))
+    return np.take(_rounded(levels, source.dtype, part), source)
+
+
 def _share_out(goals: Counts, pixels: int) -> Counts:
     """Scale counts to another total: rests go to the largest fractions, the lower level first."""
     total = int(goals.sum())
@@ -359,18 +365,26 @@ def _share_out(goals: Counts, pixels: int) -> Counts:
     return np.asarray(shares.astype(np.int64))
 
 
-def _spread(row: Array, counts: Counts, shares: Counts) -> Array:
-    """Pixels in the order of their levels, equal ones in hashed order, get ascending levels."""
-    if row.size > 2**32:
-        raise InvalidInputError(f"ties='spread' is for up to 2**32 pixels, got {row.size}")
-    # A bijection of 32 bits (Mueller's mixing), so keys differ and every sort gives one order.
-    mixed = np.arange(row.size, dtype=np.uint32)
+def _hashed_order(pixels: int) -> NDArray[np.int64]:
+    """Return the numbers of the pixels in the order of a hash of themselves."""
+    if pixels > 2**32:
+        raise InvalidInputError(f"ties='spread' is for up to 2**32 pixels, got {pixels}")
+    # A bijection of 32 bits (Mueller's mixing), so no two keys have the same upper half.
+    numbers = np.arange(pixels, dtype=np.uint64)
+    mixed = numbers.astype(np.uint32)
     for _ in range(2):
         mixed = (mixed ^ (mixed >> np.uint32(16))) * np.uint32(0x45D9F3B)
     mixed ^= mixed >> np.uint32(16)
-    keys = (row.astype(np.uint64) << np.uint64(32)) | mixed
+    keys = (mixed.astype(np.uint64) << np.uint64(32)) | numbers
+    keys.sort()  # several times as fast as argsort
+    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
+def _spread(row: Array, shares: Counts, hashed: NDArray[np.int64]) -> Array:
+    """Pixels in the order of their levels, equal ones in hashed order, get ascending levels."""
+    order = hashed[np.argsort(row[hashed], kind="stable")]  # a radix sort, for 8 and 16 bits
     result = np.empty_like(row)
-    result[np.argsort(keys)] = np.repeat(np.arange(len(shares)).astype(row.dtype), shares)
+    result[order] = np.repeat(np.arange(len(shares)).astype(row.dtype), shares)
     return result
 
 

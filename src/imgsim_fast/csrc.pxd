@@ -349,3 +349,23 @@ cdef extern from "imgsim/palette.hpp" namespace "imgsim" nogil:
 
     Palette color_palette(const ImageView& rgb, const PaletteOptions& options,
                           const Cancel& cancel) except +
+cdef extern from "imgsim/resize.hpp" namespace "imgsim" nogil:
+    const size_t kMostResized
+
+    void resize_area(const ImageView& image, size_t height, size_t width, uint8_t* out) except +
+
+
+cdef extern from "imgsim/ssim.hpp" namespace "imgsim" nogil:
+    cdef cppclass SsimRule:
+        size_t win
+        Span[const double] weights
+        double data_range
+        double k1
+        double k2
+        cbool sample_covariance
+
+    double structural_similarity(const ImageView& x, const ImageView& y, PixelType type,
+                                 const SsimRule& rule, double* map) except +
+    cbool structural_similarities(const ImageView& query, const vector[ImageView]& images,
+                                  PixelType type, const SsimRule& rule, size_t threads,
+                                  const Cancel& cancel, double* out) except +

@@ -90,5 +90,5 @@ class MissingExtraError(UnusableMeasureError, ImportError):
     """A measure or estimator needs a package that is not installed; the message says which."""
 
 
-class MissingModelError(UnusableMeasureError, ValueError):
+class MissingModelError(UnusableMeasureError, InvalidInputError):
     """A measure needs a model file that was not given, does not exist or is another one."""

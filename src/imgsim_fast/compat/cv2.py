@@ -1,4 +1,4 @@
-"""OpenCV calls (``import cv2``): the Earth Mover's Distance of signatures."""
+"""OpenCV calls (``import cv2``): the Earth Mover's Distance of signatures, and histograms."""
 
 from __future__ import annotations
 
@@ -10,9 +10,37 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim_fast import _core, _ground, _memory, _validate
+from imgsim_fast.compat._cv2_errors import WrongTypeError, error
+from imgsim_fast.compat._cv2_histograms import (
+    HISTCMP_BHATTACHARYYA,
+    HISTCMP_CHISQR,
+    HISTCMP_CHISQR_ALT,
+    HISTCMP_CORREL,
+    HISTCMP_HELLINGER,
+    HISTCMP_INTERSECT,
+    HISTCMP_KL_DIV,
+    calcHist,
+    compareHist,
+)
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError, OutOfRangeError
 
-__all__ = ["DIST_C", "DIST_L1", "DIST_L2", "DIST_USER", "EMD", "error"]
+__all__ = [
+    "DIST_C",
+    "DIST_L1",
+    "DIST_L2",
+    "DIST_USER",
+    "EMD",
+    "HISTCMP_BHATTACHARYYA",
+    "HISTCMP_CHISQR",
+    "HISTCMP_CHISQR_ALT",
+    "HISTCMP_CORREL",
+    "HISTCMP_HELLINGER",
+    "HISTCMP_INTERSECT",
+    "HISTCMP_KL_DIV",
+    "calcHist",
+    "compareHist",
+    "error",
+]
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -34,14 +62,6 @@ _INFINITY = math.inf
 _EQUAL = 1e-5
 # From here on float32 rounds to infinity.
 _BEYOND_SINGLE = float.fromhex("0x1.ffffffp127")
-
-
-class error(InvalidInputError):  # noqa: N801, N818 - OpenCV's name
-    """A mistake that ``cv2.EMD`` reports as ``cv2.error``; a ``ValueError`` as well."""
-
-
-class _WrongTypeError(error, InvalidTypeError):
-    """The same for types, which makes it a ``TypeError`` too."""
 
 
 def EMD(  # noqa: N802
@@ -171,13 +191,11 @@ def _as_metric(metric: object) -> int:
     if metric is not None:
         # An array of no dimensions has an __index__, too; OpenCV refuses it like a float.
         if isinstance(metric, (bool, np.bool_, np.ndarray)):
-            raise _WrongTypeError(f"distType is required to be an integer, got {metric!r}")
+            raise WrongTypeError(f"distType is required to be an integer, got {metric!r}")
         try:
             number = operator.index(metric)  # type: ignore[arg-type]
         except TypeError:
-            raise _WrongTypeError(
-                f"distType is required to be an integer, got {metric!r}"
-            ) from None
+            raise WrongTypeError(f"distType is required to be an integer, got {metric!r}") from None
     if number not in _GROUNDS:
         raise error(
             f"distType is {metric!r}: Bad or unsupported metric type; known are DIST_L1 (1), "
@@ -190,7 +208,7 @@ def _as_real(name: str, value: ArrayLike) -> Array:
     try:
         return _validate.as_real(name, value)
     except InvalidTypeError as reason:
-        raise _WrongTypeError(str(reason)) from None
+        raise WrongTypeError(str(reason)) from None
     except InvalidInputError as reason:
         raise error(str(reason)) from None
 
@@ -294,7 +312,7 @@ def _as_bound(bound: object) -> float:
             return float(bound)
         except OverflowError:
             raise error(f"lowerBound is {bound!r}, beyond the range of float64") from None
-    raise _WrongTypeError(f"lowerBound must be a number, got {bound!r}")
+    raise WrongTypeError(f"lowerBound must be a number, got {bound!r}")
 
 
 def _check_flow(flow: object) -> None:
@@ -302,7 +320,7 @@ def _check_flow(flow: object) -> None:
     if flow is None:
         return
     if not isinstance(flow, np.ndarray):
-        raise _WrongTypeError(f"flow is not a numpy array, got {flow!r}")
+        raise WrongTypeError(f"flow is not a numpy array, got {flow!r}")
     if not flow.flags.writeable:
         raise error("flow is an output argument, but the array given is readonly")
 

@@ -13,8 +13,11 @@ from imgsim_fast.rows import Row
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from imgsim_fast.measures.embedding import Embedding
+
 __all__ = [
     "Comparison",
+    "Embedding",
     "ImageLike",
     "Measure",
     "compare",
@@ -23,6 +26,14 @@ __all__ = [
     "get_measure",
     "measures",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Embedding":  # found at first use
+        from imgsim_fast.measures.embedding import Embedding
+
+        return Embedding
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def describe(measure: Measure, image: ImageLike | Image) -> Row:

@@ -163,7 +163,8 @@ class HistogramComparison(Measure):
             return np.repeat(middles, 3, axis=-1)
         if self._space == "hsv":
             image = pillow().fromarray(middles[None], "HSV")
-            return np.asarray(image.convert("RGB"))[0]
+            colors: NDArray[np.uint8] = np.array(image.convert("RGB"))[0]
+            return colors
         return middles
 
 
@@ -231,4 +232,4 @@ def _as_color(ignore: object) -> tuple[int, ...] | None:
 
 
 def _to_hsv(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(pillow().fromarray(pixels).convert("HSV"))
+    return np.array(pillow().fromarray(pixels).convert("HSV"))

@@ -29,6 +29,13 @@ _MEASURES: dict[str, _Entry] = {
     "chi2-alt": _Entry("histogram", "SymmetricChiSquare", "chi-square by both colour histograms"),
     "kl": _Entry("histogram", "KullbackLeibler", "Kullback-Leibler divergence of colours"),
     "ssim": _Entry("ssim", "SSIM", "structural similarity of grey images"),
+    "sift": _Entry("keypoints", "SIFT", "share of SIFT keypoints that match; extra opencv"),
+    "orb": _Entry("keypoints", "ORB", "share of ORB keypoints that match; extra opencv"),
+    "surf": _Entry(
+        "keypoints", "SURF", "share of SURF keypoints that match; an OpenCV that has it"
+    ),
+    "onnx": _Entry("onnx", "Onnx", "cosine of vectors of an ONNX image encoder; extra onnx"),
+    "clip": _Entry("clip", "Clip", "cosine of CLIP's image vectors, by open_clip; extra clip"),
 }
 
 

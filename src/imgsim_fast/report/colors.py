@@ -95,7 +95,7 @@ def flow_figure(
     scale = _FLOW_HEIGHT - _GAP * (max(len(first[1]), len(second[1])) - 1)
     left = _column_places(first[1], scale)
     right = _column_places(second[1], scale)
-    x1, x2 = LEFT + _COLUMN, WIDTH - _RIGHT - _COLUMN
+    x1, x2 = _COLUMN, WIDTH - _COLUMN
     moved = len(amounts)
     parts = [
         open_figure(
@@ -123,7 +123,7 @@ def flow_figure(
         used[0][source] += thickness
         used[1][target] += thickness
     parts.append(f"<defs>{''.join(gradients)}</defs>{''.join(bands)}")
-    for x, (colors, shares), places in ((LEFT, first, left), (x2, second, right)):
+    for x, (colors, shares), places in ((0.0, first, left), (x2, second, right)):
         for color, share, y in zip(colors, shares, places, strict=True):
             height = float(share) * scale
             parts.append(

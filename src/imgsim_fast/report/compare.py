@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgsim_fast import images
 from imgsim_fast.measures import Comparison, measures
@@ -31,30 +31,40 @@ def comparison_page(image1: str, image2: str, comparisons: Sequence[Comparison])
     """
     first, second = _read(image1), _read(image2)
     template, style, style_hash = load_template("compare.html.j2", "search.css", "compare.css")
-    help_lines = measures()
-    rows = []
-    for number, comparison in enumerate(comparisons, 1):
-        sights = sights_of(f"s{number}", comparison, first, second)
-        rows.append(
-            {
-                "number": number,
-                "name": display_name(comparison.measure),
-                "summary": help_lines.get(comparison.measure, ""),
-                "value": "" if comparison.value is None else format_distance(comparison.value),
-                "unit": comparison.unit,
-                "direction": direction_of(comparison),
-                "time": format_duration(comparison.seconds),
-                "problem": display_name(comparison.problem),
-                "sights": sights,
-            }
-        )
+    rows = [_in_words(comparison) for comparison in comparisons]
+    cards: dict[str, dict[str, Any]] = {}
+    for number, (comparison, row) in enumerate(zip(comparisons, rows, strict=True), 1):
+        seen = comparison.measure
+        if comparison.kind is not None and comparison.kind.drawn_as == "bins":
+            seen = f"bins {comparison.options}"  # measures of the same histograms share a card
+        if seen not in cards:
+            sights = sights_of(f"s{number}", comparison, first, second)
+            if not sights:
+                continue
+            cards[seen] = {"number": number, "rows": [], "sights": sights}
+        cards[seen]["rows"].append(row)
+        row["card"] = cards[seen]["number"]
     return template.render(
         style=style,
         style_hash=style_hash,
         first=_shown(image1, first),
         second=_shown(image2, second),
         rows=rows,
+        cards=list(cards.values()),
     )
+
+
+def _in_words(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "card": 0,
+        "name": display_name(comparison.measure),
+        "summary": measures().get(comparison.measure, ""),
+        "value": "" if comparison.value is None else format_distance(comparison.value),
+        "unit": comparison.unit,
+        "direction": direction_of(comparison),
+        "time": format_duration(comparison.seconds),
+        "problem": display_name(comparison.problem),
+    }
 
 
 def direction_of(comparison: Comparison) -> str:

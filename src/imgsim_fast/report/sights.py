@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from imgsim_fast.images import to_grey
 from imgsim_fast.measures import Comparison
 from imgsim_fast.report.colors import color_bins_figure, flow_figure
 from imgsim_fast.report.figures import GreyAxis, area_between, cdf_figure, histogram_figure
@@ -87,13 +89,29 @@ def _bins(ids: str, comparison: Comparison, first: Image, second: Image) -> list
 
 def _flow(ids: str, comparison: Comparison, first: Image, second: Image) -> list[Sight]:
     kind: Any = comparison.kind
-    left, right = (kind.palette_of(row) for row in comparison.descriptors)
+    sources, targets, amounts = kind.flow(*comparison.descriptors)
+    (left, sources), (right, targets) = (
+        _by_lightness(kind.palette_of(row), ends)
+        for row, ends in zip(comparison.descriptors, (sources, targets), strict=True)
+    )
     return [
         _drawing(
-            flow_figure(f"{ids}f", left, right, kind.flow(*comparison.descriptors)),
+            flow_figure(f"{ids}f", left, right, (sources, targets, amounts)),
             "Which colour mass moved where: the first image's colours left, the second's right.",
         )
     ]
+
+
+_Palette = tuple[NDArray[np.uint8], NDArray[np.float64]]
+
+
+def _by_lightness(palette: _Palette, ends: NDArray[np.int64]) -> tuple[_Palette, NDArray[np.int64]]:
+    """Order a palette from light to dark: bands between like colours then run level."""
+    colors, shares = palette
+    order = np.argsort(-to_grey(colors[None])[0].astype(np.int64), kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return (colors[order], shares[order]), place[ends]
 
 
 def _structure(ids: str, comparison: Comparison, first: Image, second: Image) -> list[Sight]:
@@ -110,11 +128,10 @@ def _matches(ids: str, comparison: Comparison, first: Image, second: Image) -> l
     kind: Any = comparison.kind
     found = kind.match(*comparison.descriptors)
     pixels = [np.asarray(image.convert("RGB")) for image in (first, second)]
-    sizes = [kind.size_of(row) for row in comparison.descriptors]  # of the images described
     points = [
-        points * (image.shape[1] / width, image.shape[0] / height)
+        points[found.inliers] * (image.shape[1] / width, image.shape[0] / height)
         for points, image, (width, height) in zip(
-            (found.points1, found.points2), pixels, sizes, strict=True
+            (found.points1, found.points2), pixels, (found.size1, found.size2), strict=True
         )
     ]
     count = len(points[0])
