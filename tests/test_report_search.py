@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 from PIL import Image
 
 from imgsim_fast.index import Index
+from imgsim_fast.measures import get_measure
 from imgsim_fast.report import display_name, search_page
 from imgsim_fast.report.words import format_distance
+from tests.measure_tools import Alike, Corner, Levels
 
 GONE = "The image could not be read again"
 
@@ -179,3 +182,135 @@ def test_a_snapshot_taken_by_another_commit_meanwhile(index, folder):
         other.add(folder)
     page = Page(search_page(index, query, matches, source=index.path, seconds=0))
     assert len(page.cards) == 3
+
+
+# ---- any measure -------------------------------------------------------------------------------
+
+
+def index_of(tmp_path, folder, measure):
+    index = Index.create(tmp_path / measure.name, measure)
+    index.add(folder)
+    return index
+
+
+def bars(text):
+    return [int(width) for width in re.findall(r'class="fill" width="(\d+)"', text)]
+
+
+def words(text):
+    return " ".join(re.sub("<[^>]*>", "", re.sub("(?s)<style>.*?</style>", "", text)).split())
+
+
+def test_a_similarity_is_called_one_and_the_best_has_the_longest_bar(tmp_path, folder):
+    with index_of(tmp_path, folder, Levels()) as index:
+        matches, text, page = page_of(index, str(folder / "image1.png"))
+        assert len(page.cards) == 5
+        shared = matches.distances.tolist()
+        assert shared[0] > shared[-1] >= 0
+        for card, value in zip(page.cards, shared, strict=True):
+            assert f"{format_distance(value)} similarity" in card["text"]
+        assert bars(text) == [round(100 * value / shared[0]) for value in shared]
+        assert "Images most similar by levels" in words(text)
+        assert "The higher a similarity, the more alike" in words(text)
+        assert "Matches, most similar first" in words(text)
+        assert "Options least=1" in " ".join(page.query["text"].split())
+
+
+def test_an_index_without_grey_histograms_has_no_curves(tmp_path, folder):
+    for measure in (Levels(), Corner(), Alike()):
+        with index_of(tmp_path, folder, measure) as index:
+            _, text, page = page_of(index, str(folder / "image1.png"))
+            assert "figure" not in page.tags
+            assert "grey level" not in words(text)
+            assert "undefined" not in text.lower()
+            assert all(card["images"] for card in page.cards)
+
+
+def test_a_distance_has_its_unit_and_the_farthest_the_longest_bar(tmp_path, folder):
+    with index_of(tmp_path, folder, Corner()) as index:
+        matches, text, page = page_of(index, str(folder / "image1.png"))
+        distances = matches.distances.tolist()
+        for card, value in zip(page.cards, distances, strict=True):
+            assert f"{format_distance(value)} levels of the corner" in card["text"]
+        assert bars(text) == [round(100 * value / distances[-1]) for value in distances]
+        assert "The lower a distance, the more alike" in words(text)
+        assert "compares it with the greatest on this page" in words(text)
+
+
+def test_similarities_of_zero_and_less_have_no_bar(tmp_path, folder):
+    with index_of(tmp_path, folder, Alike()) as index:
+        matches, text, _ = page_of(index, str(folder / "image1.png"))
+        assert matches.distances[0] == 1
+        assert matches.distances[-1] < 0
+        assert bars(text)[0] == 100
+        assert bars(text)[-1] == 0
+
+
+# ---- re-ranked ---------------------------------------------------------------------------------
+
+
+def test_a_reranked_page_states_both_measures(index, folder):
+    query = str(folder / "image1.png")
+    (folder / "image3.png").unlink()
+    matches = index.search(query, 3, rerank=Levels(), candidates=4)
+    assert len(matches.skipped) == 1
+    text = search_page(
+        index, query, matches, source=index.path, seconds=0, rerank=Levels(), candidates=4
+    )
+    page = Page(text)
+    assert "Images most similar by levels" in words(text)
+    assert "“wasserstein” of the index chose 4 candidates; the measure “levels” ranked them" in (
+        words(text)
+    )
+    facts = " ".join(page.query["text"].split())
+    assert "Measure levels" in facts
+    assert "Candidates 4 by wasserstein (bins=256, p=1, range=[0, 256])" in facts
+    assert "Left out 1 not readable any more" in facts
+    for card, value in zip(page.cards, matches.distances, strict=True):
+        assert f"{format_distance(value)} similarity" in card["text"]
+    # The drawings stay, and do not pass for the measure.
+    assert page.tags.count("figure") == 7
+    assert ": the distance." not in text
+    assert "the measure “levels” may see more" in words(text)
+
+
+def test_a_reranked_page_without_curves(tmp_path, folder):
+    with index_of(tmp_path, folder, Corner()) as index:
+        query = str(folder / "image1.png")
+        matches = index.search(query, 1, rerank="wasserstein", candidates=1)
+        kind = get_measure("wasserstein")
+        text = search_page(index, query, matches, source=".", seconds=0, rerank=kind, candidates=1)
+        assert "“corner” of the index chose 1 candidate; the measure “wasserstein” ranked it" in (
+            words(text)
+        )
+        assert "grey levels" in Page(text).cards[0]["text"]
+        assert "Candidates 1 by corner" in " ".join(Page(text).query["text"].split())
+
+
+class Hostile(Levels):
+    """A measure whose every word is markup."""
+
+    name = "<script>alert(1)</script>"
+    unit = '"><img src=x>\x1b[31m'
+
+    @property
+    def options(self):
+        return {"</dd><b>": "<i>\u202e"}
+
+
+def test_the_words_of_a_measure_stay_words(index, folder, tmp_path):
+    query = str(folder / "image1.png")
+    matches = index.search(query, 3, rerank=Hostile())
+    reranked = search_page(
+        index, query, matches, source=".", seconds=0, rerank=Hostile(), candidates=3
+    )
+    plain = search_page(index, query, matches, source=".", seconds=0, rerank=Levels())
+    assert sorted(Page(reranked).tags) == sorted(Page(plain).tags)
+    assert "\x1b" not in reranked
+    assert "\u202e" not in reranked
+    path = tmp_path / "other"
+    with Index.create(path, Hostile()) as other:
+        other.add(folder)
+        text = page_of(other, query)[1]
+        assert "<script" not in text
+        assert "<img src=x" not in text

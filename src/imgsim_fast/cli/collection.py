@@ -14,9 +14,11 @@ from imgsim_fast.cli.options import (
     CORRUPT,
     GOOD,
     SKIPPED,
+    Rerank,
     html_options,
     json_flag,
     measure_options,
+    rerank_options,
     threads_of,
     threads_option,
 )
@@ -82,19 +84,23 @@ def index(
 @click.option("--radius", type=float, help="Only images within this distance.")
 @click.option("--refresh", is_flag=True, help="Bring the index up to date first.")
 @measure_options
+@rerank_options
 @html_options
 @threads_option
 @json_flag
 def search(
     query: str, where: str, k: int | None, radius: float | None, refresh: bool,
-    measure: str | None, given: dict[str, Any],
+    measure: str | None, given: dict[str, Any], rerank: Rerank,
     html: str | None, force: bool, threads: int | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Find the images in WHERE most similar to the image QUERY.
 
     WHERE is an index, a folder with an index, or any folder of images, which is then read first. An
     index is searched as it is: `--refresh`, or `imgsim index`, takes in what has changed since.
+    With `--rerank` the files of the best are read again and ranked by that measure.
     """
+    if radius is not None and rerank.measure is not None:
+        raise click.UsageError("--radius and --rerank do not go together")
     check_page(html, force, query)
     with searchable(where, measure, given, threads, as_json) as (store, skipped):
         if refresh:
@@ -102,18 +108,21 @@ def search(
                 skipped = store.refresh(threads=threads, progress=advance).skipped
         start = time.perf_counter()
         if radius is None:
-            matches = store.search(query, 10 if k is None else k, threads=threads)
+            matches = store.search(
+                query, 10 if k is None else k, rerank=rerank.measure,
+                candidates=rerank.candidates, threads=threads,
+            )  # fmt: skip
         else:
             matches = store.range_search(query, radius, threads=threads)
             if k is not None:
                 matches = matches.first(k)
         seconds = time.perf_counter() - start
         if html is not None:
-            write_page(html, force, store, query, where, matches, seconds, len(skipped))
-        print_matches(query, where, store, matches, seconds, skipped, as_json)
+            write_page(html, force, store, query, where, matches, seconds, len(skipped), rerank)
+        print_matches(query, where, store, matches, seconds, skipped, as_json, rerank)
         if html is not None and not as_json:
             click.echo(f"\npage: {display_name(html)}")
-    return SKIPPED if skipped else GOOD
+    return SKIPPED if skipped or matches.skipped else GOOD
 
 
 @click.command()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
+
+if TYPE_CHECKING:
+    from imgsim_fast.measures import Measure
 
 GOOD, FAILED, USAGE, SKIPPED, CORRUPT, LOCKED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 3, 4, 5, 130, 141
 
@@ -54,24 +57,73 @@ def measure_options(command: Command) -> Command:
     ) -> Any:  # fmt: skip
         given: dict[str, Any] = {"bins": bins, "range": grey_range, "p": p}
         given = {name: value for name, value in given.items() if value is not None}
-        for text in option:
-            name, value = _option(text)
-            if name in given:
-                raise click.UsageError(f"option {name!r} is given twice")
-            given[name] = value
-        return command(*args, given=given, **rest)
+        return command(*args, given=named_values("--option", option, given), **rest)
 
     return _MEASURE_OPTIONS(cast("Command", gathered))
 
 
-def _option(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise click.UsageError(f"--option takes NAME=VALUE, got {text!r}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+def named_values(flag: str, texts: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """Add NAME=VALUE texts to what was given otherwise."""
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise click.UsageError(f"{flag} takes NAME=VALUE, got {text!r}")
+        if name in given:
+            raise click.UsageError(f"option {name!r} is given twice")
+        try:
+            given[name] = json.loads(value)
+        except ValueError:
+            given[name] = value
+    return given
+
+
+_RERANK_OPTIONS = options(
+    click.option("--rerank", metavar="MEASURE", help="Rank the best again, by another measure."),
+    click.option(
+        "--rerank-option", metavar="NAME=VALUE", multiple=True, help="Any option of that measure."
+    ),
+    click.option(
+        "--candidates", type=int, help="How many to rank again [default: 200, at least k]."
+    ),
+)
+
+
+class Rerank(NamedTuple):
+    """Another measure and how many it is to rank."""
+
+    measure: Measure | None
+    candidates: int
+
+
+NOT_AGAIN = Rerank(None, 200)
+
+
+def rerank_options(command: Command) -> Command:
+    """Give a command `rerank`, a Rerank."""
+
+    @functools.wraps(command)
+    def gathered(
+        *args: Any, rerank: str | None, rerank_option: tuple[str, ...], candidates: int | None,
+        **rest: Any,
+    ) -> Any:  # fmt: skip
+        given = named_values("--rerank-option", rerank_option, {})
+        if rerank is None and (given or candidates is not None):
+            flag = "--rerank-option" if given else "--candidates"
+            raise click.UsageError(f"{flag} needs --rerank")
+        kind = named_measure(rerank, given)
+        number = NOT_AGAIN.candidates if candidates is None else candidates
+        return command(*args, rerank=Rerank(kind, number), **rest)
+
+    return _RERANK_OPTIONS(cast("Command", gathered))
+
+
+def named_measure(name: str | None, given: dict[str, Any]) -> Measure | None:
+    """Make a measure, before any work is done."""
+    if name is None:
+        return None
+    from imgsim_fast.measures import get_measure
+
+    return get_measure(name, **given)
 
 
 def threads_of(threads: int | None) -> int:

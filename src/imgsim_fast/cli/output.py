@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsim_fast import errors
+from imgsim_fast.cli.options import NOT_AGAIN, Rerank
 from imgsim_fast.report.names import display_name
 
 if TYPE_CHECKING:
@@ -77,24 +78,35 @@ def print_added(report: AddReport, store: Index, as_json: bool, silent: bool = F
     list_skipped(report.skipped, err=True)
 
 
-def list_skipped(skipped: list[tuple[str, str]], *, err: bool) -> None:
+def list_skipped(
+    skipped: list[tuple[str, str]], *, err: bool, what: str = "file",
+    hint: str = "imgsim stats INDEX --json lists all",
+) -> None:  # fmt: skip
     """List the first of the skipped files."""
     if skipped:
-        files = "1 file" if len(skipped) == 1 else f"{len(skipped):,} files"
-        click.echo(f"skipped {files} that could not be read:", err=err)
+        count = f"1 {what}" if len(skipped) == 1 else f"{len(skipped):,} {what}s"
+        click.echo(f"skipped {count} that could not be read:", err=err)
     for path, reason in skipped[:_SHOWN_SKIPPED]:
         click.echo(f"  {shown(path)}: {display_name(reason)}", err=err)
     if len(skipped) > _SHOWN_SKIPPED:
         more = len(skipped) - _SHOWN_SKIPPED
-        click.echo(f"  ... and {more:,} more (imgsim stats INDEX --json lists all)", err=err)
+        click.echo(f"  ... and {more:,} more ({hint})", err=err)
 
 
 def print_matches(
     query: str, where: str, store: Index, matches: Matches, seconds: float,
-    skipped: list[tuple[str, str]], as_json: bool,
+    skipped: list[tuple[str, str]], as_json: bool, rerank: Rerank = NOT_AGAIN,
 ) -> None:  # fmt: skip
     """Print a ranking."""
+    other = rerank.measure
     if as_json:
+        again = {} if other is None else {
+            "rerank": {
+                "measure": other.name, "options": dict(other.options), "unit": other.unit,
+                "higher_is_better": other.higher_is_better, "candidates": rerank.candidates,
+                "skipped": json_skipped(matches.skipped),
+            }
+        }  # fmt: skip
         print_json(
             {
                 "query": json_path(query), "searched": len(store), "measure": store.measure,
@@ -105,23 +117,28 @@ def print_matches(
                     for rank, (distance, number, path) in enumerate(zip(*matches, strict=True), 1)
                 ],
                 "skipped": json_skipped(skipped),
+                **again,
             }
         )  # fmt: skip
         return
-    words = "similarity" if store.higher_is_better else "distance"
-    unit = f" in {store.unit}" if store.unit else ""
+    ranked = store if other is None else other
+    name = store.measure if other is None else other.name
+    words = "similarity" if ranked.higher_is_better else "distance"
+    unit = f" in {ranked.unit}" if ranked.unit else ""
+    chosen = "" if other is None else f"; candidates by {store.measure}"
     click.echo(
         f"{shown(query)}: {len(matches.ids)} of {len(store):,} images in {shown(where)}, "
         f"{seconds * 1e3:.1f} ms"
     )
     if matches.paths:
-        click.echo(f"\n rank {words:>9}  image          ({store.measure} {words}{unit})")
+        click.echo(f"\n rank {words:>9}  image          ({name} {words}{unit}{chosen})")
     else:
         click.echo("no image is that near" if len(store) else "the index is empty")
     for rank, (distance, path) in enumerate(zip(matches.distances, matches.paths, strict=True), 1):
         gone = "" if os.path.lexists(path) else "   (the file has gone)"
         click.echo(f"{rank:5d}  {distance:8.3f}  {shown(path)}{gone}")
     list_skipped(skipped, err=True)
+    list_skipped(matches.skipped, err=True, what="candidate", hint="--json lists all")
 
 
 def check_page(html: str | None, force: bool, *inputs: str) -> None:
@@ -137,12 +154,15 @@ def check_page(html: str | None, force: bool, *inputs: str) -> None:
 
 def write_page(
     file: str, force: bool, store: Index, query: str, where: str, matches: Matches,
-    seconds: float, skipped: int,
+    seconds: float, skipped: int, rerank: Rerank = NOT_AGAIN,
 ) -> None:  # fmt: skip
     """Write the page of a search."""
     from imgsim_fast.report import search_page, write_text_atomically
 
-    page = search_page(store, query, matches, source=where, seconds=seconds, skipped=skipped)
+    page = search_page(
+        store, query, matches, source=where, seconds=seconds, skipped=skipped,
+        rerank=rerank.measure, candidates=rerank.candidates,
+    )  # fmt: skip
     write_text_atomically(file, page, force=force)
 
 

@@ -8,7 +8,24 @@ from __future__ import annotations
 
 from imgsim_fast.index.build import AddReport
 from imgsim_fast.index.index import Index
-from imgsim_fast.index.records import IndexedImage, IndexStats
+from imgsim_fast.index.records import (
+    DuplicateGroup,
+    DuplicateImage,
+    DuplicatePair,
+    Duplicates,
+    IndexedImage,
+    IndexStats,
+)
 from imgsim_fast.index.search import Matches
 
-__all__ = ["AddReport", "Index", "IndexStats", "IndexedImage", "Matches"]
+__all__ = [
+    "AddReport",
+    "DuplicateGroup",
+    "DuplicateImage",
+    "DuplicatePair",
+    "Duplicates",
+    "Index",
+    "IndexStats",
+    "IndexedImage",
+    "Matches",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -136,15 +136,17 @@ class Describer:
 
 
 def described(
-    measure: Measure, paths: list[bytes], threads: int
+    measure: Measure, paths: Sequence[bytes], threads: int, sha256: Sequence[bytes] | None = None
 ) -> tuple[list[NDArray[Any] | None], dict[int, str]]:
     """Descriptor of each file, None where there is none, and by position the reason why.
 
     Parameters
     ----------
     measure : Measure
-    paths : list of bytes
+    paths : sequence of bytes
     threads : int
+    sha256 : sequence of bytes, optional
+        What the contents must be; other contents are a reason.
     """
     # Smaller groups than for an index: there are few files, and every thread is to have some. The
     # size of a batch must not depend on the threads: an encoder's bits may depend on it.
@@ -153,7 +155,10 @@ def described(
     reasons: dict[int, str] = {}
     for outcomes in describer.outcomes(Task(path) for path in paths):
         for outcome in outcomes:
+            position = len(rows)
             if outcome.row is None:
-                reasons[len(rows)] = outcome.reason
-            rows.append(outcome.row)
+                reasons[position] = outcome.reason
+            elif sha256 is not None and outcome.sha256 != sha256[position]:
+                reasons[position] = "the file has changed since it was indexed"
+            rows.append(None if position in reasons else outcome.row)
     return rows, reasons

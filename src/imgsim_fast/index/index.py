@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim_fast import _threads, _validate, folders, images
+from imgsim_fast import _threads, _validate, images
 from imgsim_fast._pillow import named
 from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
 from imgsim_fast.index import catalog as catalogs
 from imgsim_fast.index.agreement import check_same, measure_of
 from imgsim_fast.index.build import AddReport, Builder, Progress
-from imgsim_fast.index.catalog import Catalog
+from imgsim_fast.index.catalog import Catalog, ImageRecord
+from imgsim_fast.index.duplicates import Collection, Criterion, find_duplicates
+from imgsim_fast.index.files import given_files, recorded_files
 from imgsim_fast.index.lock import writer_lock
 from imgsim_fast.index.paths import PathLike, absolute, absolute_bytes, check_vacant
-from imgsim_fast.index.records import IndexedImage, IndexStats
+from imgsim_fast.index.records import Duplicates, IndexedImage, IndexStats
 from imgsim_fast.index.rerank import rerank as rerank_matches
 from imgsim_fast.index.rerank import second_measure
 from imgsim_fast.index.search import Matches, Snapshot, as_limit, as_matches
@@ -219,7 +221,7 @@ class Index:
         """
         number = _threads.resolve(threads)
         with self._writing(number, progress, commit_seconds) as builder:
-            builder.add(self._candidates(builder, images_or_folder), checksum=checksum)
+            builder.add(given_files(builder, images_or_folder), checksum=checksum)
             builder.merge_small_segments()
             return builder.report()
 
@@ -250,7 +252,7 @@ class Index:
             seen: set[bytes] = set()
             unreadable: list[bytes] = []
             catalog = builder.catalog
-            builder.add(self._recorded(builder, roots, seen, unreadable), checksum=checksum)
+            builder.add(recorded_files(builder, roots, seen, unreadable), checksum=checksum)
             separator = os.fsencode(os.sep)
             kept = tuple(folder.rstrip(separator) + separator for folder in unreadable)
             gone = [
@@ -297,59 +299,6 @@ class Index:
         folder = self._catalog.folder
         with writer_lock(folder), contextlib.closing(Catalog(folder)) as catalog:
             yield Builder(catalog, self._measure, threads, progress, commit_seconds)
-
-    def _candidates(
-        self, builder: Builder, given: PathLike | Iterable[PathLike]
-    ) -> Iterator[bytes]:
-        catalog = builder.catalog
-        if isinstance(given, (str, bytes, os.PathLike)):
-            path = absolute_bytes(given)
-            if os.path.isdir(path):
-                with catalog.transaction(write=True):
-                    catalog.add_folder(path)
-                yield from self._walk(builder, path, [])
-            elif os.path.lexists(path):
-                yield path
-            else:
-                raise InvalidInputError(f"{os.fsdecode(path)!r} does not exist")
-            return
-        try:
-            items = iter(given)
-        except TypeError as error:
-            raise InvalidTypeError(
-                f"images_or_folder must be a path or an iterable of paths, got {given!r}"
-            ) from error
-        seen = set()
-        for item in items:
-            path = absolute_bytes(item)
-            if path not in seen:
-                seen.add(path)
-                yield path
-
-    def _walk(self, builder: Builder, folder: bytes, unreadable: list[bytes]) -> Iterator[bytes]:
-        def note(path: bytes, error: OSError) -> None:
-            unreadable.append(path)
-            builder.skip_folder(path, error)
-
-        own = [os.fsencode(self._catalog.folder)]
-        return folders.find_images(folder, exclude=own, on_error=note)
-
-    def _recorded(
-        self, builder: Builder, roots: list[bytes], seen: set[bytes], unreadable: list[bytes]
-    ) -> Iterator[bytes]:
-        """All that `refresh` looks at, each path once."""
-        catalog = builder.catalog
-        for root in roots:
-            for path in self._walk(builder, root, unreadable):
-                if path not in seen:
-                    seen.add(path)
-                    yield path
-        known = [catalog.absolute(record.path) for record in catalog.images()]
-        skipped = [path for path, _ in catalog.skipped()]
-        for path in known + skipped:
-            if path not in seen and os.path.lexists(path):
-                seen.add(path)
-                yield path
 
     # ---- searching -----------------------------------------------------------------------------
 
@@ -433,6 +382,109 @@ class Index:
                 query, lambda v: v >= limit if higher else v <= limit, workers
             )
         )
+
+    def duplicates(
+        self,
+        threshold: float | None = None,
+        *,
+        reference: Index | PathLike | None = None,
+        confirm: str | Measure | None = None,
+        confirm_threshold: float | None = None,
+        confirm_options: Mapping[str, Any] | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Duplicates:
+        """Group near-identical images. Nothing is deleted.
+
+        Two images are linked by a value within the threshold, or by files of equal contents; a
+        group is what is linked, directly or by others. A pair's value is that of the image with
+        the lower id as the query (of the image that is not in the reference).
+
+        Parameters
+        ----------
+        threshold : float, optional
+            Largest distance (least similarity) of a pair; default: the measure's `near_identical`.
+        reference : Index or path, optional
+            Only pairs of an image and one of the reference: of another index by the same measure,
+            whose files are then not looked for in this one, or of a folder inside what is indexed.
+        confirm : str or Measure, optional
+            Another measure that a pair must pass as well. The files of near pairs are read again;
+            those that have gone or changed are listed in ``skipped``, and their pairs do not count.
+        confirm_threshold : float, optional
+            As `threshold`, for that measure.
+        confirm_options : mapping, optional
+            Options of that measure.
+        threads : int, optional
+        progress : callable, optional
+            Called with the number of images compared so far.
+
+        Returns
+        -------
+        Duplicates
+            The same for any number of threads.
+
+        Raises
+        ------
+        InvalidInputError
+            No image lies in the reference folder, or all do; more than ten million pairs are found.
+        IndexMismatchError
+            The reference was made with another measure or other options.
+
+        Notes
+        -----
+        O(n**2) values for n images of different contents, O(n) memory beyond the pairs found. By
+        "wasserstein" only pairs of nearly the same mean are compared: no other can be near.
+        """
+        criterion = Criterion.of("threshold", self._measure, threshold)
+        other = second_measure("confirm", confirm, confirm_options)
+        second = None
+        if other is not None:
+            second = Criterion.of("confirm_threshold", other, confirm_threshold)
+        elif confirm_threshold is not None:
+            raise InvalidInputError(f"confirm_threshold={confirm_threshold} is of no measure")
+        workers = _threads.resolve(threads)
+        there = None
+        if reference is None:
+            own = self._collection(lambda path: True)
+        elif isinstance(reference, Index):
+            check_same(reference._catalog, self._measure, {})
+            paths = set(reference._paths())
+            there = reference._collection(lambda path: True)
+            own = self._collection(lambda path: path not in paths)
+        else:
+            inside = absolute_bytes(reference).rstrip(os.fsencode(os.sep)) + os.fsencode(os.sep)
+            there = self._collection(lambda path: path.startswith(inside))
+            own = self._collection(lambda path: not path.startswith(inside))
+            if not len(there.ids):
+                raise InvalidInputError(f"no image of the index lies in {os.fsdecode(inside)!r}")
+            if not len(own.ids):
+                raise InvalidInputError(f"all images of the index lie in {os.fsdecode(inside)!r}")
+        return find_duplicates(own, there, criterion, second, workers, progress)
+
+    def _collection(self, wanted: Callable[[bytes], bool]) -> Collection:
+        """Take the images of the newest commit whose absolute path is wanted."""
+        with self._lock:
+            while True:
+                snapshot = self._current()
+                with self._catalog.transaction(write=False):
+                    taken = [
+                        (record.id, record.sha256)
+                        for record in self._catalog.images()
+                        if wanted(self._catalog.absolute(record.path))
+                    ]
+                if snapshot.version == self._catalog.version():
+                    break
+        ids = np.array([number for number, _ in taken], np.int64)
+        return Collection(snapshot, ids, [digest for _, digest in taken], self._lookup)
+
+    def _paths(self) -> list[bytes]:
+        with self._lock, self._catalog.transaction(write=False):
+            return [self._catalog.absolute(record.path) for record in self._catalog.images()]
+
+    def _lookup(self, number: int) -> tuple[ImageRecord, bytes] | None:
+        with self._lock:
+            record = self._catalog.image_of(number)
+            return None if record is None else (record, self._catalog.absolute(record.path))
 
     def describe(self, image: ImageLike | Image) -> NDArray[Any]:
         """Describe any image as this index would, without adding it."""

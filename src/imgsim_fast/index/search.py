@@ -93,6 +93,13 @@ class Snapshot:
         mask = self._skip.get(segment.record.id)
         return len(segment.ids) - (0 if mask is None else int(mask.sum()))
 
+    def alive_rows(self, segment: Segment) -> NDArray[np.int64]:
+        """Rows of a segment that images use, ascending."""
+        mask = self._skip.get(segment.record.id)
+        if mask is None:
+            return np.arange(len(segment.ids))
+        return np.flatnonzero(mask == 0)
+
     def indexed(self, catalog: Catalog, number: int, record: ImageRecord | None) -> IndexedImage:
         """Return an image, with its row, of which the catalogue has this record."""
         if record is None:
@@ -120,7 +127,7 @@ class Snapshot:
             if wanted == 0:
                 continue
             mask = self._skip.get(segment.record.id)
-            with _bad_rows_named(segment, 0):
+            with bad_rows_named(segment, 0):
                 found = self._measure.nearest(query, segment.rows, mask, wanted, threads)
             values.append(found.distances)
             ids.append(segment.ids[found.indices])
@@ -132,7 +139,7 @@ class Snapshot:
         """Values and ids of all images whose value is inside."""
         values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
         for segment, rows in self._pieces():
-            with _bad_rows_named(segment, rows.start):
+            with bad_rows_named(segment, rows.start):
                 found = self._measure.values(query, segment.rows[rows], threads)
             keep = inside(found)
             mask = self._skip.get(segment.record.id)
@@ -157,7 +164,8 @@ class Snapshot:
 
 
 @contextlib.contextmanager
-def _bad_rows_named(segment: Segment, first: int) -> Iterator[None]:
+def bad_rows_named(segment: Segment, first: int) -> Iterator[None]:
+    """Name the row of a segment that the core has refused, of rows from `first` on."""
     try:
         yield
     except BadMassError as bad:

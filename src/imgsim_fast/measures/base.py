@@ -96,6 +96,14 @@ class Measure(ABC):
         order = rank(found, skip, k, higher_is_better=self.higher_is_better)
         return Neighbors(found[order], order)
 
+    def lower_bound_keys(self, rows: Rows) -> NDArray[np.float64] | None:
+        """One number per row such that two rows are at least as far apart as their numbers.
+
+        Only for distances, and only where such numbers are cheap: pairs whose numbers differ too
+        much need not be compared. None where there are none.
+        """
+        return None
+
     def first_bad(self, rows: Rows) -> tuple[int, str] | None:
         """Find a stored descriptor that cannot be one: its row and what is wrong with it."""
         return None

@@ -238,7 +238,7 @@ class _Curves:
 
 
 def _axis(report: SearchReport) -> GreyAxis:
-    bins = np.size(report.query.counts)
+    bins = 0 if report.query.counts is None else len(report.query.counts)
     try:
         low, high = (float(v) for v in report.options.get("range") or (0, 256))  # type: ignore[attr-defined]
     except (TypeError, ValueError):

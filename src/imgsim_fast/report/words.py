@@ -47,7 +47,5 @@ def size_in_words(size: float) -> str:
 
 def options_in_words(options: Mapping[str, object]) -> str:
     """Return the options of a measure on one line, text without quotes."""
-    return ", ".join(
-        f"{name}={display_name(value) if isinstance(value, str) else json.dumps(value)}"
-        for name, value in options.items()
-    )
+    values = [value if isinstance(value, str) else json.dumps(value) for value in options.values()]
+    return display_name(", ".join(map("=".join, zip(options, values, strict=True))))

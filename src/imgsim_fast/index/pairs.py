@@ -1,0 +1,268 @@
+"""All pairs of rows within a threshold: blocks of queries in threads, far pairs left out unseen.
+
+Memory is O(rows + pairs found): a query's values are computed for a piece of the rows at a time.
+Measures that have lower bound keys (the mean, for Wasserstein distances) are asked only for the
+pairs whose keys are near enough; the pairs found are the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsim_fast.errors import IndexCorruptError, InvalidInputError
+from imgsim_fast.index.search import Snapshot, bad_rows_named
+from imgsim_fast.index.segments import Segment
+from imgsim_fast.measures.base import Measure
+from imgsim_fast.rows import Row
+
+MOST_PAIRS = 10_000_000  # 24 bytes each while they are sought
+_PIECE = 1024  # rows whose values are computed at once: they stay in the cache
+_BLOCK = 16  # queries per task
+_SLACK = 1e-9  # of the keys: far more than their rounding errors
+
+Nodes = NDArray[np.int64]
+Progress = Callable[[int], None]
+
+
+class Pairs(NamedTuple):
+    """Pairs of nodes, sorted by (first, second), with their values."""
+
+    first: Nodes
+    second: Nodes
+    values: NDArray[np.float64]
+
+    def where(self, keep: NDArray[np.bool_]) -> Pairs:
+        """Return some of them."""
+        return Pairs(self.first[keep], self.second[keep], self.values[keep])
+
+
+@dataclass(slots=True)
+class _Part:
+    """The rows of one segment that take part, ascending, and the nodes they stand for."""
+
+    segment: Segment
+    rows: NDArray[np.int64]
+    nodes: Nodes
+    keys: NDArray[np.float64] | None = None  # ascending
+    order: NDArray[np.int64] | None = None  # of the keys
+
+
+class Table:
+    """Rows of an index by node number; nodes are numbered in the order of ids.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    ids : ndarray of int64, shape (n,)
+        Ascending: image ``ids[i]`` is node ``first + i``.
+    taking_part : ndarray of bool, shape (n,)
+        The others are neither queries nor found.
+    first : int
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, ids: Nodes, taking_part: NDArray[np.bool_], first: int
+    ) -> None:
+        self.parts: list[_Part] = []
+        self._part_of = np.full(len(ids), -1, np.int32)
+        self._row_of = np.zeros(len(ids), np.int64)
+        self._first = first
+        self._keys: NDArray[np.float64] | None = None
+        for segment in snapshot.segments:
+            rows = snapshot.alive_rows(segment)
+            own = np.asarray(segment.ids)[rows]
+            # An image that came or went between two readings is in one of them only.
+            at = np.minimum(np.searchsorted(ids, own), max(len(ids) - 1, 0))
+            known = (ids[at] == own) & taking_part[at] if len(ids) else np.zeros(len(own), bool)
+            rows, at = rows[known], at[known]
+            self._part_of[at] = len(self.parts)
+            self._row_of[at] = rows
+            self.parts.append(_Part(segment, rows, first + at))
+        self.nodes = first + np.flatnonzero(self._part_of >= 0)
+
+    def row(self, node: int) -> Row:
+        """Return the descriptor of a node."""
+        at = node - self._first
+        row: Row = self.parts[self._part_of[at]].segment.rows[int(self._row_of[at])]
+        return row
+
+    def make_keys(self, measure: Measure) -> None:
+        """Sort the rows by the measure's lower bound keys, where it has such."""
+        keys_of = np.empty(len(self._row_of))
+        for part in self.parts:
+            for at in _pieces(np.arange(len(part.rows)), _PIECE):
+                keys = measure.lower_bound_keys(part.segment.rows[part.rows[at]])
+                if keys is None:
+                    return
+                keys_of[part.nodes[at] - self._first] = keys
+        for part in self.parts:
+            keys = keys_of[part.nodes - self._first]
+            if not np.isfinite(keys).all():
+                bad = part.rows[np.flatnonzero(~np.isfinite(keys))[0]]
+                raise IndexCorruptError(f"{part.segment.record.name}: row {bad} is no distribution")
+            part.order = np.argsort(keys, kind="stable")
+            part.keys = keys[part.order]
+        self._keys = keys_of
+
+    def key(self, node: int) -> float | None:
+        """Return the lower bound key of a node, if there are any."""
+        return None if self._keys is None else float(self._keys[node - self._first])
+
+
+def near_pairs(
+    measure: Measure,
+    queries: Table,
+    others: Table | None,
+    threshold: float,
+    threads: int,
+    progress: Progress | None,
+) -> Pairs:
+    """Find all pairs whose value reaches or beats the threshold.
+
+    Parameters
+    ----------
+    measure : Measure
+    queries : Table
+        The first of a pair.
+    others : Table or None
+        Where the second of a pair is from; None: from `queries`, with a higher node.
+    threshold : float
+    threads : int
+        The pairs do not depend on it.
+    progress : callable or None
+        Called with the number of queries dealt with.
+
+    Raises
+    ------
+    InvalidInputError
+        More than `MOST_PAIRS` pairs.
+    IndexCorruptError
+        A row is no descriptor.
+    """
+    if not measure.higher_is_better:
+        for table in {id(t): t for t in (queries, others) if t is not None}.values():
+            table.make_keys(measure)
+    seeker = _Seeker(measure, queries, others, threshold)
+    found: list[Pairs] = []
+    total = done = 0
+    for block, pairs in _in_order(seeker, list(_pieces(queries.nodes, _BLOCK)), threads):
+        total += len(pairs.first)
+        if total > MOST_PAIRS:
+            raise InvalidInputError(
+                f"more than {MOST_PAIRS:,} pairs of images are within the threshold {threshold:g}: "
+                "choose a stricter one"
+            )
+        found.append(pairs)
+        done += len(block)
+        if progress is not None:
+            progress(done)
+    return _joined(found)
+
+
+def _in_order(
+    seeker: _Seeker, blocks: Sequence[Nodes], threads: int
+) -> Iterator[tuple[Nodes, Pairs]]:
+    """Pairs of each block of queries, in order."""
+    if threads == 1:
+        for block in blocks:
+            yield block, seeker(block)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="imgsim") as pool:
+        waiting: deque[tuple[Nodes, Future[Pairs]]] = deque()
+        try:
+            for block in blocks:
+                waiting.append((block, pool.submit(seeker, block)))
+                if len(waiting) > 3 * threads:
+                    first, pairs = waiting.popleft()
+                    yield first, pairs.result()
+            while waiting:
+                first, pairs = waiting.popleft()
+                yield first, pairs.result()
+        finally:  # after an error or Ctrl-C: no worker begins another query
+            seeker.stop.set()
+
+
+class _Seeker:
+    """Finds the pairs of some queries; may run in several threads."""
+
+    def __init__(
+        self, measure: Measure, queries: Table, others: Table | None, threshold: float
+    ) -> None:
+        self.stop = threading.Event()
+        self._measure = measure
+        self._queries = queries
+        self._others = queries if others is None else others
+        self._upwards = others is None
+        self._threshold = threshold
+
+    def __call__(self, block: Nodes) -> Pairs:
+        found: list[Pairs] = []
+        for node in block.tolist():
+            query, key = self._queries.row(node), self._queries.key(node)
+            for part in self._others.parts:
+                if self.stop.is_set():
+                    break
+                start = int(np.searchsorted(part.nodes, node, "right")) if self._upwards else 0
+                found += [
+                    Pairs(np.full(len(nodes), node), nodes, values)
+                    for nodes, values in self._near(query, key, part, start)
+                ]
+        joined = _joined(found)
+        order = np.lexsort((joined.second, joined.first))
+        return Pairs(joined.first[order], joined.second[order], joined.values[order])
+
+    def _near(
+        self, query: Row, key: float | None, part: _Part, start: int
+    ) -> Iterator[tuple[Nodes, NDArray[np.float64]]]:
+        """Nodes of a part from a position on that are near enough, and their values."""
+        if key is None or part.keys is None or part.order is None:
+            yield from self._of_span(query, part, start)
+            return
+        reach = self._threshold * (1 + _SLACK) + _SLACK * (abs(key) + 1)
+        low = int(np.searchsorted(part.keys, key - reach, "left"))
+        high = int(np.searchsorted(part.keys, key + reach, "right"))
+        window = part.order[low:high]
+        for at in _pieces(np.sort(window[window >= start]), _PIECE):
+            values = self._measure.values(query, part.segment.rows[part.rows[at]], 1)
+            keep = self._inside(values)
+            yield part.nodes[at[keep]], values[keep]
+
+    def _of_span(
+        self, query: Row, part: _Part, start: int
+    ) -> Iterator[tuple[Nodes, NDArray[np.float64]]]:
+        """Values of neighbouring rows are computed in place, whoever takes part."""
+        rows, nodes = part.rows[start:], part.nodes[start:]
+        if not len(rows):
+            return
+        for first in range(int(rows[0]), int(rows[-1]) + 1, _PIECE):
+            low, high = np.searchsorted(rows, (first, first + _PIECE))
+            if low == high or self.stop.is_set():
+                continue
+            piece = slice(first, int(rows[high - 1]) + 1)
+            with bad_rows_named(part.segment, first):
+                values = self._measure.values(query, part.segment.rows[piece], 1)
+            values = values[rows[low:high] - first]
+            keep = self._inside(values)
+            yield nodes[low:high][keep], values[keep]
+
+    def _inside(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        higher = self._measure.higher_is_better
+        return values >= self._threshold if higher else values <= self._threshold
+
+
+def _joined(found: Sequence[Pairs]) -> Pairs:
+    if not found:
+        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def _pieces(items: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
