@@ -84,9 +84,10 @@ cdef extern from "imgsim/sparse_histogram.hpp" namespace "imgsim" nogil:
 
     const size_t kMostKeyedChannels
 
-    size_t sparse_histogram_room(const ImageView& image, const size_t* bins)
-    size_t sparse_histogram(const ImageView& image, const MaskView& mask, const size_t* bins,
-                            uint32_t* keys, uint32_t* counts) except +
+    cdef cppclass SparseCounter:
+        SparseCounter(const ImageView& image, const MaskView& mask, const size_t* bins) except +
+        size_t size()
+        void write(uint32_t* keys, uint32_t* counts)
 
 
 cdef extern from "imgsim/histogram_comparison.hpp" namespace "imgsim" nogil:
