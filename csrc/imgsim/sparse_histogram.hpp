@@ -31,6 +31,8 @@ struct SparseRows {
 
 constexpr std::size_t kMostKeyedChannels = 3;
 
+constexpr std::uint64_t kNoKey = static_cast<std::uint64_t>(-1);
+
 // Counts the joint bins of an 8-bit image of 1 to 3 channels and fewer than 2^32 pixels. Level v of
 // channel c lies in bin v * bins[c] / 256 (rounded down) of bins[c] <= 256; the key counts the last
 // channel fastest.
@@ -39,10 +41,13 @@ constexpr std::size_t kMostKeyedChannels = 3;
 // and 2 bytes of scratch per pixel. Up to 4 MB of scratch are kept for the thread's next call.
 class SparseCounter {
  public:
-  SparseCounter(const ImageView& image, const MaskView& mask, const std::size_t* bins);
+  // The bin `ignored`, if there is one of that key, is set to 0.
+  SparseCounter(const ImageView& image, const MaskView& mask, const std::size_t* bins,
+                std::uint64_t ignored);
 
-  // Number of occupied bins.
+  // Number of occupied bins, and of the pixels in them.
   std::size_t size() const { return size_; }
+  std::uint64_t total() const { return total_; }
   // Writes them; on the thread that made this, before it makes another one.
   void write(std::uint32_t* keys, std::uint32_t* counts) const;
 
@@ -50,6 +55,7 @@ class SparseCounter {
   std::vector<std::uint32_t> table_;       // of all bins, where these are few
   std::vector<std::uint32_t> in_buckets_;  // else the number of occupied bins in each bucket
   std::size_t size_ = 0;
+  std::uint64_t total_ = 0;
 };
 
 }  // namespace imgsim

@@ -241,6 +241,13 @@ class BucketCounter {
     }
   }
 
+  // Sets a bin to 0 and returns its count.
+  std::uint32_t forget(std::size_t low) {
+    const std::uint32_t count = counts_[low];
+    counts_[low] = 0;
+    return count;
+  }
+
   void move_to(Packed* packed) {
     for (std::size_t w = 0; w < sizeof touched_; w += sizeof(std::uint64_t)) {
       std::uint64_t word = word_of(touched_ + w);
@@ -260,12 +267,14 @@ class BucketCounter {
 };
 
 // Returns the number of occupied bins in each bucket; the bins lie packed in the scratch.
-std::vector<std::uint32_t> count_in_buckets(const KeyReader& reader) {
+std::vector<std::uint32_t> count_in_buckets(const KeyReader& reader, std::uint64_t ignored,
+                                            std::uint64_t* total) {
   Buckets buckets(reader.all_bins());
   reader.for_each_stretch([&](const auto& keys, std::size_t n) {
     buckets.for_each(keys, n, [](std::uint32_t& end, std::uint32_t) { ++end; });
   });
   const std::uint32_t pixels = buckets.place();
+  *total = pixels;
   std::uint16_t* const scratch = Scratch::of_size(std::size_t{pixels} + 1);
   std::uint16_t* const lows = scratch + 1;  // a packed bin may be written ahead of its pixels
   reader.for_each_stretch([&](const auto& keys, std::size_t n) {
@@ -283,6 +292,7 @@ std::vector<std::uint32_t> count_in_buckets(const KeyReader& reader) {
     if (end <= begin) continue;
     const std::size_t before = packed.size();
     counter.add(lows + begin, end - begin);
+    if (bucket == ignored >> kLowBits) *total -= counter.forget(ignored & (kLows - 1));
     counter.move_to(&packed);
     occupied[bucket] = static_cast<std::uint32_t>(packed.size() - before);
     begin = end;
@@ -300,14 +310,18 @@ std::vector<std::uint32_t> count_in_table(const KeyReader& reader) {
 
 }  // namespace
 
-SparseCounter::SparseCounter(const ImageView& image, const MaskView& mask,
-                             const std::size_t* bins) {
+SparseCounter::SparseCounter(const ImageView& image, const MaskView& mask, const std::size_t* bins,
+                             std::uint64_t ignored) {
   const KeyReader reader(image, mask, bins);
   if (reader.all_bins() <= kTableBins) {
     table_ = count_in_table(reader);
-    for (const std::uint32_t count : table_) size_ += count != 0;
+    if (ignored < table_.size()) table_[static_cast<std::size_t>(ignored)] = 0;
+    for (const std::uint32_t count : table_) {
+      size_ += count != 0;
+      total_ += count;
+    }
   } else {
-    in_buckets_ = count_in_buckets(reader);
+    in_buckets_ = count_in_buckets(reader, ignored, &total_);
     for (const std::uint32_t occupied : in_buckets_) size_ += occupied;
   }
 }

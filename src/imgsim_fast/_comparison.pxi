@@ -189,8 +189,10 @@ def compare_sparse_many(int method, bint normalize, cnp.ndarray query_keys not N
     return out
 
 
-def sparse_histogram(cnp.ndarray image not None, cnp.ndarray mask, tuple bins):
-    """(keys, counts) of the occupied joint bins of a uint8 image; bins: 1 to 256 per channel."""
+def sparse_histogram(cnp.ndarray image not None, cnp.ndarray mask, tuple bins, object ignored):
+    """(keys, counts, total) of a uint8 image with 1 to 256 bins per channel; ignored: key or None.
+    """
+    cdef uint64_t left_out = csrc.kNoKey if ignored is None else ignored
     cdef csrc.ImageView view = image_view(image)
     cdef csrc.MaskView selected = mask_view(mask)
     cdef size_t numbers[3]
@@ -207,12 +209,13 @@ def sparse_histogram(cnp.ndarray image not None, cnp.ndarray mask, tuple bins):
             raise TypeError(f"bins must be 1 to 256, got {numbers[c]}")
     cdef csrc.SparseCounter* counter
     with nogil:
-        counter = new csrc.SparseCounter(view, selected, numbers)
+        counter = new csrc.SparseCounter(view, selected, numbers, left_out)
     try:
         keys = np.empty(counter.size(), dtype=np.uint32)
         counts = np.empty(counter.size(), dtype=np.uint32)
+        total = counter.total()
         counter.write(<uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>keys),
                       <uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>counts))
     finally:
         del counter
-    return keys, counts
+    return keys, counts, total

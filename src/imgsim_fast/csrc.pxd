@@ -83,10 +83,13 @@ cdef extern from "imgsim/sparse_histogram.hpp" namespace "imgsim" nogil:
         size_t rows
 
     const size_t kMostKeyedChannels
+    const uint64_t kNoKey
 
     cdef cppclass SparseCounter:
-        SparseCounter(const ImageView& image, const MaskView& mask, const size_t* bins) except +
+        SparseCounter(const ImageView& image, const MaskView& mask, const size_t* bins,
+                      uint64_t ignored) except +
         size_t size()
+        uint64_t total()
         void write(uint32_t* keys, uint32_t* counts)
 
 
