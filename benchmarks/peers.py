@@ -49,3 +49,14 @@ def image_kinds(side: int = 1000) -> dict[str, NDArray[np.uint8]]:
         "smooth": ramp.astype(np.uint8),
         "flat": np.full((side, side), 77, dtype=np.uint8),
     }
+
+
+def article_correlation(first: Array, second: Array) -> float:
+    """Article 2's histogram code, flattened before the comparison so that OpenCV is right."""
+    histograms = []
+    for image in (first, second):
+        counts = cv2.calcHist([image], [0, 1, 2], None, [256] * 3, [0, 256] * 3)
+        counts[255, 255, 255] = 0
+        cv2.normalize(counts, counts, alpha=0, beta=1, norm_type=cv2.NORM_MINMAX)
+        histograms.append(counts.reshape(-1, 1))
+    return float(cv2.compareHist(histograms[0], histograms[1], cv2.HISTCMP_CORREL))

@@ -380,8 +380,9 @@ def test_the_core_refuses_bad_offsets(offsets):
 
 @pytest.mark.parametrize(
     "call",
-    ["sparse_histogram(I, None, (8, 8))", "sparse_histogram(I, None, (8, 8, 257))",
-     "sparse_histogram(I.astype('f4'), None, (8, 8, 8))", "sparse_histogram(I, None, (0, 8, 8))",
+    ["sparse_histogram(I, None, (8, 8), None)", "sparse_histogram(I, None, (8, 8, 257), None)",
+     "sparse_histogram(I.astype('f4'), None, (8, 8, 8), None)",
+     "sparse_histogram(I, None, (8, 8, 8), 'white')", "sparse_histogram(I, None, (0, 8, 8), None)",
      "compare_sparse(0, False, K, K[:3], K, K, 99)", "compare_sparse(0, False, K, K, K, K, 0)",
      "compare_sparse(6, False, K, K, K, K, 99)",
      "compare_sparse(0, False, K[::2], K[::2], K, K, 99)",

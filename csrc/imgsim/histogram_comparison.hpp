@@ -31,8 +31,8 @@ enum class Comparison { correlation, chi2, intersection, bhattacharyya, chi2_alt
 
 enum class ComparisonStatus {
   good,
-  bad_first,   // an element of `a` is NaN, infinite, an integer above 2^53, or is negative though
-  bad_second,  // bhattacharyya, kl and normalize take roots, logarithms and shares; of `b`
+  bad_first,     // an element of `a` is NaN, infinite, an integer above 2^53, or is negative though
+  bad_second,    // bhattacharyya, kl and normalize take roots, logarithms and shares; of `b`
   out_of_range,  // the result is beyond float64
 };
 

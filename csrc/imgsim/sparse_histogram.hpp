@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "imgsim/views.hpp"
 
@@ -30,16 +31,31 @@ struct SparseRows {
 
 constexpr std::size_t kMostKeyedChannels = 3;
 
-// How many elements sparse_histogram() needs room for in each output.
-std::size_t sparse_histogram_room(const ImageView& image, const std::size_t* bins);
+constexpr std::uint64_t kNoKey = static_cast<std::uint64_t>(-1);
 
-// Writes the keys and counts of an 8-bit image of 1 to 3 channels and fewer than 2^32 pixels, and
-// returns their number. Level v of channel c lies in bin v * bins[c] / 256 (rounded down) of
-// bins[c] <= 256; the key counts the last channel fastest.
+// Counts the joint bins of an 8-bit image of 1 to 3 channels and fewer than 2^32 pixels. Level v of
+// channel c lies in bin v * bins[c] / 256 (rounded down) of bins[c] <= 256; the key counts the last
+// channel fastest.
 //
-// Radix sort by the upper 12 of at most 24 bits, then one small table for the lower 12: about 4 ns
-// and 2 bytes of scratch per pixel.
-std::size_t sparse_histogram(const ImageView& image, const MaskView& mask, const std::size_t* bins,
-                             std::uint32_t* keys, std::uint32_t* counts);
+// Radix sort by the upper 12 of at most 24 bits, then one small table for the lower 12: some 4 ns
+// and 2 bytes of scratch per pixel. Up to 4 MB of scratch are kept for the thread's next call.
+class SparseCounter {
+ public:
+  // The bin `ignored`, if there is one of that key, is set to 0.
+  SparseCounter(const ImageView& image, const MaskView& mask, const std::size_t* bins,
+                std::uint64_t ignored);
+
+  // Number of occupied bins, and of the pixels in them.
+  std::size_t size() const { return size_; }
+  std::uint64_t total() const { return total_; }
+  // Writes them; on the thread that made this, before it makes another one.
+  void write(std::uint32_t* keys, std::uint32_t* counts) const;
+
+ private:
+  std::vector<std::uint32_t> table_;       // of all bins, where these are few
+  std::vector<std::uint32_t> in_buckets_;  // else the number of occupied bins in each bucket
+  std::size_t size_ = 0;
+  std::uint64_t total_ = 0;
+};
 
 }  // namespace imgsim

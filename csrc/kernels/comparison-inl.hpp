@@ -175,8 +175,7 @@ double sum_of(const double* a, double fa, const double* b, double fb, std::size_
   Part sums[kParts] = {};
   const Part times_a = filled(fa), times_b = filled(fb);
   std::size_t j = 0;
-  for (; j + kLanes <= n; j += kLanes)
-    take_terms<Term>(a + j, times_a, b + j, times_b, sums);
+  for (; j + kLanes <= n; j += kLanes) take_terms<Term>(a + j, times_a, b + j, times_b, sums);
   if (j < n)
     take_terms<Term>(Rest(a + j, n - j, 0.0).values, times_a, Rest(b + j, n - j, 0.0).values,
                      times_b, sums);

@@ -253,8 +253,8 @@ ComparisonResult compare_histograms(Comparison method, bool normalize, const Bin
   // Each value is converted once.
   alignas(64) double scratch_a[kBlock], scratch_b[kBlock];
   const auto converted = [](const Blocks& blocks, double* scratch) {
-    Side side(Blocks({BinRows::Type::f64, blocks.at(0, blocks.bins(), scratch), 1, blocks.bins()},
-                     0));
+    Side side(
+        Blocks({BinRows::Type::f64, blocks.at(0, blocks.bins(), scratch), 1, blocks.bins()}, 0));
     return side;
   };
   Side sides[2] = {converted(first, scratch_a), converted(second, scratch_b)};

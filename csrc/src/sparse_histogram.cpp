@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <vector>
+
+#ifdef _MSC_VER
+#include <intrin.h>
+#endif
 
 #include "grey_rows.hpp"
 
@@ -14,16 +17,46 @@ constexpr std::size_t kChunk = 4096;         // keys that are made before they a
 constexpr std::size_t kTableBins = 1 << 16;  // up to here one table of counters holds all bins
 constexpr unsigned kLowBits = 12;            // of a key, once the upper bits are sorted
 constexpr std::size_t kLows = std::size_t{1} << kLowBits;
+constexpr std::size_t kGroup = 8;  // bins that are looked at together, if any of them is occupied
+
+// Eight bytes, each 0 or 1, as one word that starts with the first, on any machine.
+std::uint64_t word_of(const std::uint8_t* bytes) {
+  std::uint64_t word = 0;
+  for (unsigned i = 0; i < 8; ++i) word |= static_cast<std::uint64_t>(bytes[i]) << (8 * i);
+  return word;
+}
+
+std::size_t first_byte(std::uint64_t word) {
+#ifdef _MSC_VER
+  unsigned long bit;
+  _BitScanForward64(&bit, word);
+  return bit / 8;
+#else
+  return static_cast<std::size_t>(__builtin_ctzll(word)) / 8;
+#endif
+}
 
 // ---- pixels -> keys --------------------------------------------------------------------------
+
+// The key of pixel i of packed RGB with 256 bins each: its three bytes.
+struct PackedKeys {
+  const std::uint8_t* pixels;
+
+  std::uint32_t operator[](std::size_t i) const {
+    const std::uint8_t* pixel = pixels + 3 * i;
+    return static_cast<std::uint32_t>(pixel[0]) << 16 | static_cast<std::uint32_t>(pixel[1]) << 8 |
+           pixel[2];
+  }
+};
 
 class KeyReader {
  public:
   KeyReader(const ImageView& image, const MaskView& mask, const std::size_t* bins)
       : image_(mask.data == nullptr ? flattened(image) : image), mask_(mask) {
-    all_levels_ = image.channels == 3 && image.pixel_stride == 3 && image.channel_stride == 1;
+    packed_ = mask.data == nullptr && image.channels == 3 && image.pixel_stride == 3 &&
+              image.channel_stride == 1;
     for (std::size_t c = image.channels; c-- > 0; all_bins_ *= bins[c]) {
-      all_levels_ = all_levels_ && bins[c] == 256;
+      packed_ = packed_ && bins[c] == 256;
       for (std::size_t v = 0; v < 256; ++v)
         offsets_[c][v] = static_cast<std::uint32_t>(v * bins[c] / 256 * all_bins_);
     }
@@ -31,15 +64,19 @@ class KeyReader {
 
   std::size_t all_bins() const { return all_bins_; }
 
-  // Calls use(keys, n) over chunks of at most kChunk keys, which together are those of the selected
-  // pixels in their order.
+  // Calls use(keys, n) with stretches of keys, which together are those of the selected pixels in
+  // their order.
   template <class Use>
-  void for_each_chunk(Use use) const {
-    std::uint32_t keys[kChunk];
+  void for_each_stretch(Use use) const {
     for (std::size_t y = 0; y < image_.height; ++y) {
+      if (packed_) {
+        use(PackedKeys{pixel_at(image_, y, 0)}, image_.width);
+        continue;
+      }
+      std::uint32_t keys[kChunk];
       for (std::size_t x = 0; x < image_.width; x += kChunk) {
-        const std::size_t n = std::min(kChunk, image_.width - x);
-        use(static_cast<const std::uint32_t*>(keys), fill(y, x, n, keys));
+        const std::size_t n = fill(y, x, std::min(kChunk, image_.width - x), keys);
+        use(static_cast<const std::uint32_t*>(keys), n);
       }
     }
   }
@@ -47,19 +84,10 @@ class KeyReader {
  private:
   std::size_t fill(std::size_t y, std::size_t x, std::size_t n, std::uint32_t* keys) const {
     const std::uint8_t* pixel = pixel_at(image_, y, x);
-    if (mask_.data != nullptr) return fill_selected(pixel, y, x, n, keys);
-    if (all_levels_) {
-      for (std::size_t i = 0; i < n; ++i, pixel += 3)
-        keys[i] = static_cast<std::uint32_t>(pixel[0]) << 16 |
-                  static_cast<std::uint32_t>(pixel[1]) << 8 | pixel[2];
-    } else {
+    if (mask_.data == nullptr) {
       for (std::size_t i = 0; i < n; ++i, pixel += image_.pixel_stride) keys[i] = key_of(pixel);
+      return n;
     }
-    return n;
-  }
-
-  std::size_t fill_selected(const std::uint8_t* pixel, std::size_t y, std::size_t x, std::size_t n,
-                            std::uint32_t* keys) const {
     const std::uint8_t* selected = mask_.data + static_cast<std::ptrdiff_t>(y) * mask_.row_stride +
                                    static_cast<std::ptrdiff_t>(x) * mask_.pixel_stride;
     std::size_t filled = 0;
@@ -83,34 +111,77 @@ class KeyReader {
 
   ImageView image_;
   MaskView mask_;
-  bool all_levels_;  // packed RGB into 256 bins each: the key is the pixel's bytes
+  bool packed_;
   std::size_t all_bins_ = 1;
   std::uint32_t offsets_[kMostKeyedChannels][256];
 };
 
 // ---- counting --------------------------------------------------------------------------------
 
-// The occupied bins that have been found, in their order. A key is written before it is known
-// whether its bin is occupied, so there is room for one more.
-struct Found {
-  std::uint32_t* keys;
-  std::uint32_t* counts;
-  std::size_t size = 0;
-
-  void add(std::size_t key, std::uint32_t count) {
-    keys[size] = static_cast<std::uint32_t>(key);
-    counts[size] = count;
-    size += count != 0;
+// What lies between the two halves of the work, for the thread's next call too.
+class Scratch {
+ public:
+  static std::uint16_t* of_size(std::size_t n) {
+    if (kept_.size() < n) {
+      kept_.clear();
+      kept_.shrink_to_fit();  // before there are both
+      kept_.resize(n);
+    }
+    return kept_.data();
   }
+  static const std::uint16_t* data() { return kept_.data(); }
+  static void release() {
+    if (kept_.size() > kMostKept) std::vector<std::uint16_t>().swap(kept_);
+  }
+
+ private:
+  static constexpr std::size_t kMostKept = std::size_t{1} << 21;
+  static thread_local std::vector<std::uint16_t> kept_;
 };
 
-void count_in_table(const KeyReader& reader, Found* found) {
-  std::vector<std::uint32_t> table(reader.all_bins());
-  reader.for_each_chunk([&](const std::uint32_t* keys, std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) ++table[keys[i]];
-  });
-  for (std::size_t key = 0; key < table.size(); ++key) found->add(key, table[key]);
-}
+thread_local std::vector<std::uint16_t> Scratch::kept_;
+
+// Occupied bins of buckets, one after the other: 12 bits of key and 4 bits of count, or 0 and the
+// count in the next two. No bin takes more elements than it has pixels, so this fits where the
+// pixels of the buckets were, and never overtakes them. An element is written before it is known
+// whether its bin is occupied.
+class Packed {
+ public:
+  explicit Packed(std::uint16_t* at) : at_(at) {}
+
+  // kGroup bins from `low` on. Counts above 15 are rare, so they are seen to afterwards.
+  void add(std::size_t low, const std::uint32_t* counts) {
+    std::uint16_t* at = at_;
+    std::uint32_t bits = 0;
+    for (std::size_t i = 0; i < kGroup; ++i) {
+      *at = static_cast<std::uint16_t>((low + i) | counts[i] << kLowBits);
+      at += counts[i] != 0;
+      bits |= counts[i];
+    }
+    size_ += static_cast<std::size_t>(at - at_);
+    if (bits < 16)
+      at_ = at;
+    else
+      add_large(low, counts);
+  }
+
+  std::size_t size() const { return size_; }
+
+ private:
+  void add_large(std::size_t low, const std::uint32_t* counts) {
+    for (std::size_t i = 0; i < kGroup; ++i) {
+      if (counts[i] == 0) continue;
+      const bool large = counts[i] >= 16;
+      *at_++ = static_cast<std::uint16_t>((low + i) | (large ? 0 : counts[i] << kLowBits));
+      if (!large) continue;
+      *at_++ = static_cast<std::uint16_t>(counts[i]);
+      *at_++ = static_cast<std::uint16_t>(counts[i] >> 16);
+    }
+  }
+
+  std::uint16_t* at_;
+  std::size_t size_ = 0;
+};
 
 // Where the keys of each bucket of equal upper bits end, in kStreams parts: neighbouring pixels,
 // which are alike, do not wait for each other's increment.
@@ -122,14 +193,20 @@ class Buckets {
   std::size_t size() const { return size_; }
 
   // Calls use(end, key) with the end of the part that the key belongs to.
-  template <class Use>
-  void for_each(const std::uint32_t* keys, std::size_t n, Use use) {
+  template <class Keys, class Use>
+  void for_each(const Keys& keys, std::size_t n, Use use) {
+    std::uint32_t* ends = ends_.data();
     const std::size_t stretch = n / kStreams;
-    for (std::size_t i = 0; i < stretch; ++i)
-      for (std::size_t s = 0; s < kStreams; ++s)
-        use(ends_[s * size_ + (keys[s * stretch + i] >> kLowBits)], keys[s * stretch + i]);
-    for (std::size_t i = kStreams * stretch; i < n; ++i)
-      use(ends_[keys[i] >> kLowBits], keys[i]);
+    for (std::size_t i = 0; i < stretch; ++i) {
+      for (std::size_t s = 0; s < kStreams; ++s) {
+        const std::uint32_t key = keys[s * stretch + i];
+        use(ends[s * size_ + (key >> kLowBits)], key);
+      }
+    }
+    for (std::size_t i = kStreams * stretch; i < n; ++i) {
+      const std::uint32_t key = keys[i];
+      use(ends[key >> kLowBits], key);
+    }
   }
 
   // Sizes become beginnings; returns the sum of all.
@@ -164,69 +241,112 @@ class BucketCounter {
     }
   }
 
-  void move_to(Found* found, std::size_t upper) {
+  // Sets a bin to 0 and returns its count.
+  std::uint32_t forget(std::size_t low) {
+    const std::uint32_t count = counts_[low];
+    counts_[low] = 0;
+    return count;
+  }
+
+  void move_to(Packed* packed) {
     for (std::size_t w = 0; w < sizeof touched_; w += sizeof(std::uint64_t)) {
-      std::uint64_t word;
-      std::memcpy(&word, touched_ + w, sizeof word);
+      std::uint64_t word = word_of(touched_ + w);
       if (word == 0) continue;
       std::memset(touched_ + w, 0, sizeof word);
-      for (std::size_t group = w; group < w + sizeof word; ++group, word >>= 8) {
-        if ((word & 1) == 0) continue;
-        std::uint32_t* counts = counts_ + group * kGroup;
-        for (std::size_t i = 0; i < kGroup; ++i)
-          found->add(upper | (group * kGroup + i), counts[i]);
-        std::memset(counts, 0, kGroup * sizeof *counts);
+      for (; word != 0; word &= word - 1) {
+        const std::size_t low = (w + first_byte(word)) * kGroup;
+        packed->add(low, counts_ + low);
+        std::memset(counts_ + low, 0, kGroup * sizeof *counts_);
       }
     }
   }
 
  private:
-  static constexpr std::size_t kGroup = 8;
   std::uint32_t counts_[kLows] = {};
   std::uint8_t touched_[kLows / kGroup] = {};
 };
 
-void count_in_buckets(const KeyReader& reader, Found* found) {
+// Returns the number of occupied bins in each bucket; the bins lie packed in the scratch.
+std::vector<std::uint32_t> count_in_buckets(const KeyReader& reader, std::uint64_t ignored,
+                                            std::uint64_t* total) {
   Buckets buckets(reader.all_bins());
-  reader.for_each_chunk([&](const std::uint32_t* keys, std::size_t n) {
+  reader.for_each_stretch([&](const auto& keys, std::size_t n) {
     buckets.for_each(keys, n, [](std::uint32_t& end, std::uint32_t) { ++end; });
   });
   const std::uint32_t pixels = buckets.place();
-  const std::unique_ptr<std::uint16_t[]> lows(new std::uint16_t[pixels]);
-  reader.for_each_chunk([&](const std::uint32_t* keys, std::size_t n) {
+  *total = pixels;
+  std::uint16_t* const scratch = Scratch::of_size(std::size_t{pixels} + 1);
+  std::uint16_t* const lows = scratch + 1;  // a packed bin may be written ahead of its pixels
+  reader.for_each_stretch([&](const auto& keys, std::size_t n) {
     buckets.for_each(keys, n, [&](std::uint32_t& end, std::uint32_t key) {
       // A caller who changes the image meanwhile must not lead this beyond the scratch.
       if (end < pixels) lows[end++] = static_cast<std::uint16_t>(key & (kLows - 1));
     });
   });
+  std::vector<std::uint32_t> occupied(buckets.size());
+  Packed packed(scratch);
   BucketCounter counter;
   std::uint32_t begin = 0;
   for (std::size_t bucket = 0; bucket < buckets.size(); ++bucket) {
     const std::uint32_t end = buckets.end_of(bucket);
     if (end <= begin) continue;
-    counter.add(lows.get() + begin, end - begin);
-    counter.move_to(found, bucket << kLowBits);
+    const std::size_t before = packed.size();
+    counter.add(lows + begin, end - begin);
+    if (bucket == ignored >> kLowBits) *total -= counter.forget(ignored & (kLows - 1));
+    counter.move_to(&packed);
+    occupied[bucket] = static_cast<std::uint32_t>(packed.size() - before);
     begin = end;
   }
+  return occupied;
+}
+
+std::vector<std::uint32_t> count_in_table(const KeyReader& reader) {
+  std::vector<std::uint32_t> table(reader.all_bins());
+  reader.for_each_stretch([&](const auto& keys, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) ++table[keys[i]];
+  });
+  return table;
 }
 
 }  // namespace
 
-std::size_t sparse_histogram_room(const ImageView& image, const std::size_t* bins) {
-  std::size_t all_bins = 1;
-  for (std::size_t c = 0; c < image.channels; ++c) all_bins *= bins[c];
-  return std::min(image.height * image.width, all_bins) + 1;
+SparseCounter::SparseCounter(const ImageView& image, const MaskView& mask, const std::size_t* bins,
+                             std::uint64_t ignored) {
+  const KeyReader reader(image, mask, bins);
+  if (reader.all_bins() <= kTableBins) {
+    table_ = count_in_table(reader);
+    if (ignored < table_.size()) table_[static_cast<std::size_t>(ignored)] = 0;
+    for (const std::uint32_t count : table_) {
+      size_ += count != 0;
+      total_ += count;
+    }
+  } else {
+    in_buckets_ = count_in_buckets(reader, ignored, &total_);
+    for (const std::uint32_t occupied : in_buckets_) size_ += occupied;
+  }
 }
 
-std::size_t sparse_histogram(const ImageView& image, const MaskView& mask, const std::size_t* bins,
-                             std::uint32_t* keys, std::uint32_t* counts) {
-  const KeyReader reader(image, mask, bins);
-  Found found{keys, counts};
-  if (reader.all_bins() <= kTableBins)
-    count_in_table(reader, &found);
-  else
-    count_in_buckets(reader, &found);
-  return found.size;
+void SparseCounter::write(std::uint32_t* keys, std::uint32_t* counts) const {
+  for (std::size_t key = 0; key < table_.size(); ++key) {
+    if (table_[key] == 0) continue;
+    *keys++ = static_cast<std::uint32_t>(key);
+    *counts++ = table_[key];
+  }
+  const std::uint16_t* packed = Scratch::data();
+  for (std::size_t bucket = 0; bucket < in_buckets_.size(); ++bucket) {
+    const auto upper = static_cast<std::uint32_t>(bucket << kLowBits);
+    for (std::uint32_t i = 0; i < in_buckets_[bucket]; ++i) {
+      const std::uint32_t element = *packed++;
+      std::uint32_t count = element >> kLowBits;
+      if (count == 0) {
+        count = packed[0] | std::uint32_t{packed[1]} << 16;
+        packed += 2;
+      }
+      *keys++ = upper | (element & (kLows - 1));
+      *counts++ = count;
+    }
+  }
+  Scratch::release();
 }
 
 }  // namespace imgsim

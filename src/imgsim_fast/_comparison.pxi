@@ -192,8 +192,10 @@ def compare_sparse_rows(int method, bint normalize, cnp.ndarray query not None,
     return out
 
 
-def sparse_histogram(cnp.ndarray image not None, cnp.ndarray mask, tuple bins):
-    """(keys, counts) of the occupied joint bins of a uint8 image; bins: 1 to 256 per channel."""
+def sparse_histogram(cnp.ndarray image not None, cnp.ndarray mask, tuple bins, object ignored):
+    """(keys, counts, total) of a uint8 image with 1 to 256 bins per channel; ignored: key or None.
+    """
+    cdef uint64_t left_out = csrc.kNoKey if ignored is None else ignored
     cdef csrc.ImageView view = image_view(image)
     cdef csrc.MaskView selected = mask_view(mask)
     cdef size_t numbers[3]
@@ -208,14 +210,15 @@ def sparse_histogram(cnp.ndarray image not None, cnp.ndarray mask, tuple bins):
         numbers[c] = bins[c]
         if not 0 < numbers[c] <= 256:
             raise TypeError(f"bins must be 1 to 256, got {numbers[c]}")
-    cdef size_t room = csrc.sparse_histogram_room(view, numbers), found
-    cdef cnp.ndarray keys = np.empty(room, dtype=np.uint32)
-    cdef cnp.ndarray counts = np.empty(room, dtype=np.uint32)
-    cdef uint32_t* to_keys = <uint32_t*>cnp.PyArray_DATA(keys)
-    cdef uint32_t* to_counts = <uint32_t*>cnp.PyArray_DATA(counts)
+    cdef csrc.SparseCounter* counter
     with nogil:
-        found = csrc.sparse_histogram(view, selected, numbers, to_keys, to_counts)
-    # Where the system can, in place: what was never written was never memory.
-    keys.resize(found, refcheck=False)
-    counts.resize(found, refcheck=False)
-    return keys, counts
+        counter = new csrc.SparseCounter(view, selected, numbers, left_out)
+    try:
+        keys = np.empty(counter.size(), dtype=np.uint32)
+        counts = np.empty(counter.size(), dtype=np.uint32)
+        total = counter.total()
+        counter.write(<uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>keys),
+                      <uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>counts))
+    finally:
+        del counter
+    return keys, counts, total

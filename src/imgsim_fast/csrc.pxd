@@ -82,10 +82,14 @@ cdef extern from "imgsim/sparse_histogram.hpp" namespace "imgsim" nogil:
         size_t rows
 
     const size_t kMostKeyedChannels
+    const uint64_t kNoKey
 
-    size_t sparse_histogram_room(const ImageView& image, const size_t* bins)
-    size_t sparse_histogram(const ImageView& image, const MaskView& mask, const size_t* bins,
-                            uint32_t* keys, uint32_t* counts) except +
+    cdef cppclass SparseCounter:
+        SparseCounter(const ImageView& image, const MaskView& mask, const size_t* bins,
+                      uint64_t ignored) except +
+        size_t size()
+        uint64_t total()
+        void write(uint32_t* keys, uint32_t* counts)
 
 
 cdef extern from "imgsim/histogram_comparison.hpp" namespace "imgsim" nogil:

@@ -73,12 +73,12 @@ class SparseHistogram:
             raise InvalidInputError(
                 f"keys must ascend: keys[{at}] is {int(places[at])} after {int(places[at - 1])}"
             )
-        self._set(places.astype(np.uint32), amounts.astype(np.uint32), sizes)
-
-    def _set(self, keys: Keys, counts: Keys, shape: tuple[int, ...]) -> None:
-        total = int(counts.sum(dtype=np.uint64))
+        total = int(amounts.sum(dtype=np.uint64))
         if total >= _MOST:
             raise InvalidInputError(f"counts add up to {total}: totals must be below 2**32")
+        self._set(places.astype(np.uint32), amounts.astype(np.uint32), total, sizes)
+
+    def _set(self, keys: Keys, counts: Keys, total: int, shape: tuple[int, ...]) -> None:
         keys.setflags(write=False)
         counts.setflags(write=False)
         self.keys, self.counts, self.shape, self._total = keys, counts, shape, total
@@ -174,18 +174,18 @@ def sparse_histogram(
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     numbers = _as_bins(bins, channels)
     selected = _validate.as_mask(mask, pixels.shape[:2])
-    colour = None if ignore is None else _as_colour(ignore, channels)
-    keys, counts = _core.sparse_histogram(pixels, selected, numbers)
-    if colour is not None:
-        key = 0
-        for level, number in zip(colour, numbers, strict=True):
-            key = key * number + level * number // 256
-        at = int(np.searchsorted(keys, np.uint32(key)))
-        if at < keys.size and keys[at] == key:
-            keys, counts = np.delete(keys, at), np.delete(counts, at)
+    ignored = None if ignore is None else _key(_as_colour(ignore, channels), numbers)
     histogram = SparseHistogram.__new__(SparseHistogram)
-    histogram._set(keys, counts, numbers)
+    histogram._set(*_core.sparse_histogram(pixels, selected, numbers, ignored), numbers)
     return histogram
+
+
+def _key(colour: tuple[int, ...], bins: tuple[int, ...]) -> int:
+    """Return the place of a colour's bin in the flattened histogram."""
+    key = 0
+    for level, number in zip(colour, bins, strict=True):
+        key = key * number + level * number // 256
+    return key
 
 
 def _as_bytes(image: ArrayLike) -> NDArray[np.uint8]:
