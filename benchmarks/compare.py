@@ -45,7 +45,7 @@ class Mean:
 MODULES = (
     "bench_histogram", "bench_wasserstein", "bench_knn", "bench_index", "bench_transport",
     "bench_emd_calls", "bench_proof", "bench_palette", "bench_color_transfer", "bench_ssim",
-    "bench_emd_calls", "bench_proof", "bench_comparison",
+    "bench_comparison",
 )  # fmt: skip
 MEANS = (
     Mean("histogram, 1 MP uint8, 256 bins", "cv2.calcHist", 1.3, 3),

@@ -89,10 +89,7 @@ class HistogramComparison(Measure):
             if self._emptied is not None:
                 counts[self._emptied] = 0
             return counts
-        keys, counts = _core.sparse_histogram(pixels, None, (self._bins,) * self._channels)
-        if self._emptied is not None:
-            kept = keys != self._emptied
-            keys, counts = keys[kept], counts[kept]
+        keys, counts, _ = _core.sparse_histogram(pixels, None, self._shape, self._emptied)
         return np.concatenate([keys, counts])
 
     def values(self, query: Row, rows: Rows, threads: int) -> NDArray[np.float64]:
