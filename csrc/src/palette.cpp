@@ -117,7 +117,7 @@ class KMeans {
     const std::size_t most =
         std::clamp(kMostDistances / (size_ * entries_), kLeastIterations, kMostIterations);
     for (std::size_t step = 0; step < most; ++step) {
-      const std::vector<double> before = labels_;
+      const std::vector<std::uint64_t> before = labels_;
       if (!assign()) return false;
       if (labels_ == before) break;
       average();
@@ -146,20 +146,23 @@ class KMeans {
   // Gives cells to entry j that are nearer to it than to their own: ties stay with the earlier.
   template <std::size_t kDims>
   void approach(std::size_t j, std::size_t begin, std::size_t end) {
-    const double* center = centers_.data() + j * kDims;
-    const double* points = points_.data();
-    double* nearest = nearest_.data();
-    double* labels = labels_.data();
-    const auto own = static_cast<double>(j);
-    for (std::size_t i = begin; i < end; ++i) {
-      double square = 0;
-      for (std::size_t d = 0; d < kDims; ++d) {
-        const double step = points[d * size_ + i] - center[d];
-        square += step * step;
+    const std::size_t n = end - begin;
+    double squares[kBlock] = {};
+    for (std::size_t d = 0; d < kDims; ++d) {
+      const double* points = points_.data() + d * size_ + begin;
+      const double center = centers_[j * kDims + d];
+      for (std::size_t i = 0; i < n; ++i) {
+        const double step = points[i] - center;
+        squares[i] += step * step;
       }
-      const bool nearer = square < nearest[i];
-      nearest[i] = nearer ? square : nearest[i];
-      labels[i] = nearer ? own : labels[i];
+    }
+    double* nearest = nearest_.data() + begin;
+    std::uint64_t* labels = labels_.data() + begin;
+    for (std::size_t i = 0; i < n; ++i) {
+      // Masks: with a choice instead, compilers make a branch and no vectors.
+      const std::uint64_t nearer = squares[i] < nearest[i] ? ~std::uint64_t{0} : std::uint64_t{0};
+      labels[i] = (j & nearer) | (labels[i] & ~nearer);
+      nearest[i] = std::min(squares[i], nearest[i]);
     }
   }
 
@@ -224,7 +227,7 @@ class KMeans {
   Interrupt& interrupt_;
   std::vector<double> points_;             // dims_ rows of size_
   std::vector<double> weights_, nearest_;  // pixels; squared distance to the entry
-  std::vector<double> labels_;             // the entry: whole numbers as wide as distances
+  std::vector<std::uint64_t> labels_;      // the entry: as wide as distances
   std::size_t entries_ = 0;
   std::vector<double> centers_;  // entries_ rows of dims_
 };
