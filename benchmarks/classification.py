@@ -145,7 +145,7 @@ def main() -> None:
     methods = tuple(method for method in METHODS if options.full or not method.full)
     for name, accuracies, seconds in results(methods):
         numbers = " | ".join(f"{accuracy:.3f}" for accuracy in accuracies)
-        print(f"| {name} | {numbers} | {seconds * 1e3:.2g} |", flush=True)
+        print(f"| {name} | {numbers} | {float(f'{seconds * 1e3:.2g}'):g} |", flush=True)
 
 
 if __name__ == "__main__":
