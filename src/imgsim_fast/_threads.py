@@ -50,11 +50,30 @@ def for_each(work: Callable[[Item], None], items: Sequence[Item], threads: int) 
         for item in items:
             work(item)
         return
+    import threading
     from concurrent.futures import ThreadPoolExecutor
 
-    pool = ThreadPoolExecutor(min(threads, len(items)), thread_name_prefix="imgsim")
-    try:
-        for _ in pool.map(work, items):
-            pass
-    finally:
-        pool.shutdown(cancel_futures=True)
+    remaining, taking, stop = iter(enumerate(items)), threading.Lock(), threading.Event()
+    errors: dict[int, BaseException] = {}
+
+    def run() -> None:
+        while not stop.is_set():
+            with taking:
+                taken = next(remaining, None)
+            if taken is None:
+                return
+            try:
+                work(taken[1])
+            except BaseException as error:
+                errors[taken[0]] = error
+                stop.set()
+
+    workers = min(threads, len(items))
+    with ThreadPoolExecutor(workers, thread_name_prefix="imgsim") as pool:
+        try:
+            for running in [pool.submit(run) for _ in range(workers)]:
+                running.result()
+        finally:  # Ctrl-C comes here
+            stop.set()
+    if errors:  # items are begun in order, so all before the first error have been done
+        raise errors[min(errors)]
