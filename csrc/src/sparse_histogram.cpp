@@ -19,10 +19,13 @@ constexpr unsigned kLowBits = 12;            // of a key, once the upper bits ar
 constexpr std::size_t kLows = std::size_t{1} << kLowBits;
 constexpr std::size_t kGroup = 8;  // bins that are looked at together, if any of them is occupied
 
-// Eight bytes, each 0 or 1, as one word that starts with the first, on any machine.
+// Eight bytes, each 0 or 1, as one word whose lowest byte is the first, on any machine.
 std::uint64_t word_of(const std::uint8_t* bytes) {
-  std::uint64_t word = 0;
-  for (unsigned i = 0; i < 8; ++i) word |= static_cast<std::uint64_t>(bytes[i]) << (8 * i);
+  std::uint64_t word;
+  std::memcpy(&word, bytes, sizeof word);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  word = __builtin_bswap64(word);
+#endif
   return word;
 }
 
