@@ -33,7 +33,7 @@ from imgsim_fast.wasserstein import cdf_vectors, wasserstein_1d
 
 if TYPE_CHECKING:
     from imgsim_fast.images import decode
-    from imgsim_fast.index import AddReport, Index, Matches
+    from imgsim_fast.index import AddReport, Duplicates, Evaluation, Index, Matches, evaluate
     from imgsim_fast.measures.embedding import Embedding
 
 __version__ = "0.1.0"
@@ -46,7 +46,9 @@ __all__ = [
     "EMD",
     "AddReport",
     "Comparison",
+    "Duplicates",
     "Embedding",
+    "Evaluation",
     "Index",
     "Matches",
     "Neighbors",
@@ -64,6 +66,7 @@ __all__ = [
     "decode",
     "emd",
     "errors",
+    "evaluate",
     "histogram",
     "histograms",
     "interpolate_1d",
@@ -85,10 +88,13 @@ __all__ = [
 # Found at first use: whoever only has arrays does not wait for Pillow and SQLite.
 _LAZY = {
     "AddReport": "imgsim_fast.index",
+    "Duplicates": "imgsim_fast.index",
     "Embedding": "imgsim_fast.measures.embedding",
+    "Evaluation": "imgsim_fast.index",
     "Index": "imgsim_fast.index",
     "Matches": "imgsim_fast.index",
     "decode": "imgsim_fast.images",
+    "evaluate": "imgsim_fast.index",
 }
 
 

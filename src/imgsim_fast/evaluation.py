@@ -32,7 +32,14 @@ from numpy.typing import ArrayLike, NDArray
 from imgsim_fast import _validate
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 
-__all__ = ["RankingScores", "evaluate_labels", "evaluate_ranking", "evaluate_values", "rank"]
+__all__ = [
+    "LabelledDatabase",
+    "RankingScores",
+    "evaluate_labels",
+    "evaluate_ranking",
+    "evaluate_values",
+    "rank",
+]
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -183,7 +190,7 @@ def evaluate_values(
     array = _validate.as_real("values", values)
     if array.ndim != 2:
         raise InvalidInputError(f"values must have shape (queries, n), got {array.shape}")
-    database = _Database(len(array), labels, query_labels, exclude)
+    database = LabelledDatabase(len(array), labels, query_labels, exclude)
     if array.shape[1] != len(database.codes):
         raise InvalidInputError(
             f"values must have a column for each of the {len(database.codes)} labels, got shape "
@@ -244,7 +251,7 @@ def evaluate_ranking(
     0.8333
     """
     rows = [_as_whole(f"ranking[{i}]", row) for i, row in enumerate(_as_list("ranking", ranking))]
-    database = _Database(len(rows), labels, query_labels, exclude)
+    database = LabelledDatabase(len(rows), labels, query_labels, exclude)
     return database.score(rows, at)
 
 
@@ -311,8 +318,17 @@ def evaluate_labels(
     return _score(found, own, totals, at)
 
 
-class _Database:
-    """The labels of a database and of queries, checked, and which item each query is."""
+class LabelledDatabase:
+    """The labels of a database and of queries, checked, and which item each query is.
+
+    What :func:`evaluate_ranking` scores at once, `score` takes one ranking after the other.
+
+    Parameters
+    ----------
+    queries : int
+    labels, query_labels, exclude
+        As in :func:`evaluate_ranking`.
+    """
 
     def __init__(
         self,
@@ -327,7 +343,7 @@ class _Database:
         self.itself = _as_itself(exclude, queries, len(known))
 
     def score(self, rankings: Iterable[Integers], at: Iterable[int]) -> RankingScores:
-        """Score rankings of row numbers."""
+        """Score rankings of row numbers, one per query; each is taken when it is its turn."""
         totals = np.bincount(self.codes, minlength=int(self.asked.max()) + 1)[self.asked]
         inside = self.itself >= 0
         totals[inside] -= self.codes[self.itself[inside]] == self.asked[inside]

@@ -16,6 +16,7 @@ from imgsim_fast.index.records import (
     IndexedImage,
     IndexStats,
 )
+from imgsim_fast.index.retrieval import Evaluation, evaluate
 from imgsim_fast.index.search import Matches
 
 __all__ = [
@@ -24,8 +25,10 @@ __all__ = [
     "DuplicateImage",
     "DuplicatePair",
     "Duplicates",
+    "Evaluation",
     "Index",
     "IndexStats",
     "IndexedImage",
     "Matches",
+    "evaluate",
 ]

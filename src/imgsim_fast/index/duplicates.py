@@ -7,7 +7,7 @@ folder of a thousand equal files has no half million pairs.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,25 +16,13 @@ from numpy.typing import NDArray
 from imgsim_fast.errors import InvalidInputError
 from imgsim_fast.index.catalog import ImageRecord
 from imgsim_fast.index.describing import described
-from imgsim_fast.index.pairs import Nodes, Pairs, Progress, Table, near_pairs
+from imgsim_fast.index.pairs import Pairs, Progress, Table, near_pairs
 from imgsim_fast.index.records import DuplicateGroup, DuplicateImage, DuplicatePair, Duplicates
-from imgsim_fast.index.search import Snapshot, as_limit
+from imgsim_fast.index.search import Collection, as_limit
 from imgsim_fast.measures.base import Measure
 from imgsim_fast.rows import Row, as_rows
 
 _TILE = 32  # images whose second descriptors are in memory at once, twice
-
-# An image of an index by id, with its absolute path; None where it has gone.
-Lookup = Callable[[int], "tuple[ImageRecord, bytes] | None"]
-
-
-class Collection(NamedTuple):
-    """Images of one index, by id, as they were at one moment."""
-
-    snapshot: Snapshot
-    ids: Nodes
-    sha256: list[bytes]
-    lookup: Lookup
 
 
 class Criterion(NamedTuple):

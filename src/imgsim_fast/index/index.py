@@ -19,14 +19,14 @@ from imgsim_fast.index import catalog as catalogs
 from imgsim_fast.index.agreement import check_same, measure_of
 from imgsim_fast.index.build import AddReport, Builder, Progress
 from imgsim_fast.index.catalog import Catalog, ImageRecord
-from imgsim_fast.index.duplicates import Collection, Criterion, find_duplicates
+from imgsim_fast.index.duplicates import Criterion, find_duplicates
 from imgsim_fast.index.files import given_files, recorded_files
 from imgsim_fast.index.lock import writer_lock
 from imgsim_fast.index.paths import PathLike, absolute, absolute_bytes, check_vacant
 from imgsim_fast.index.records import Duplicates, IndexedImage, IndexStats
 from imgsim_fast.index.rerank import rerank as rerank_matches
 from imgsim_fast.index.rerank import second_measure
-from imgsim_fast.index.search import Matches, Snapshot, as_limit, as_matches
+from imgsim_fast.index.search import Collection, Matches, Snapshot, as_limit, as_matches
 from imgsim_fast.index.segments import sync_folder
 from imgsim_fast.index.verify import problems_of
 from imgsim_fast.measures import ImageLike, Measure, describe, get_measure
@@ -448,8 +448,8 @@ class Index:
             own = self._collection(lambda path: True)
         elif isinstance(reference, Index):
             check_same(reference._catalog, self._measure, {})
-            paths = set(reference._paths())
             there = reference._collection(lambda path: True)
+            paths = set(there.paths)
             own = self._collection(lambda path: path not in paths)
         else:
             inside = absolute_bytes(reference).rstrip(os.fsencode(os.sep)) + os.fsencode(os.sep)
@@ -467,19 +467,16 @@ class Index:
             while True:
                 snapshot = self._current()
                 with self._catalog.transaction(write=False):
-                    taken = [
-                        (record.id, record.sha256)
+                    known = [
+                        (record.id, self._catalog.absolute(record.path), record.sha256)
                         for record in self._catalog.images()
-                        if wanted(self._catalog.absolute(record.path))
                     ]
                 if snapshot.version == self._catalog.version():
                     break
-        ids = np.array([number for number, _ in taken], np.int64)
-        return Collection(snapshot, ids, [digest for _, digest in taken], self._lookup)
-
-    def _paths(self) -> list[bytes]:
-        with self._lock, self._catalog.transaction(write=False):
-            return [self._catalog.absolute(record.path) for record in self._catalog.images()]
+        taken = [image for image in known if wanted(image[1])]
+        ids = np.array([number for number, _, _ in taken], np.int64)
+        paths, digests = [path for _, path, _ in taken], [digest for *_, digest in taken]
+        return Collection(snapshot, ids, paths, digests, self._lookup)
 
     def _lookup(self, number: int) -> tuple[ImageRecord, bytes] | None:
         with self._lock:

@@ -163,6 +163,20 @@ class Snapshot:
         return values[order], ids[order]
 
 
+# An image of an index by id, with its absolute path; None where it has gone.
+Lookup = Callable[[int], "tuple[ImageRecord, bytes] | None"]
+
+
+class Collection(NamedTuple):
+    """Images of one index, by id, as they were at one moment."""
+
+    snapshot: Snapshot
+    ids: NDArray[np.int64]
+    paths: list[bytes]
+    sha256: list[bytes]
+    lookup: Lookup
+
+
 @contextlib.contextmanager
 def bad_rows_named(segment: Segment, first: int) -> Iterator[None]:
     """Name the row of a segment that the core has refused, of rows from `first` on."""
