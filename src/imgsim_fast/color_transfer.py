@@ -320,21 +320,20 @@ class _LevelMap:
         # Masses over one common denominator, n m.
         masses = counts[self.levels].astype(kind) * m
         goal_masses = goals[wanted].astype(kind) * n
-        ends = np.cumsum(masses)
-        first, last = _plan_sums(wanted.astype(kind), goal_masses, ends - masses, ends)
-        self.numerators, self.denominators = last - first, masses
+        self.numerators = _plan_sums(wanted.astype(kind), goal_masses, np.cumsum(masses))
+        self.denominators = masses
 
 
-def _plan_sums(values: Array, masses: Array, *at: Array) -> list[Array]:
-    """Integral of a quantile function from 0 to each mass: ascending values and their masses."""
+def _plan_sums(values: Array, masses: Array, cuts: Array) -> Array:
+    """Sum of value times mass up to the first cut, between it and the second, and so on.
+
+    values ascend; cuts are running sums of mass that ascend too.
+    """
     ends = np.cumsum(masses)
-    sums = np.cumsum(values * masses)
-    results = []
-    for mass in at:
-        # The value that holds the mass; clipped for sums of floats that end beyond `ends`.
-        j = np.minimum(np.searchsorted(ends, mass), len(ends) - 1)
-        results.append(sums[j] - (ends[j] - mass) * values[j])
-    return results
+    # The value that holds a cut; clipped for sums of floats that end beyond `ends`.
+    j = np.minimum(np.searchsorted(ends, cuts), len(ends) - 1)
+    sums = np.cumsum(values * masses)[j] - (ends[j] - cuts) * values[j]
+    return np.diff(sums, prepend=sums[:1] * 0)
 
 
 def _rounded(levels: _LevelMap, dtype: np.dtype[Any], part: float = 1.0) -> Array:
@@ -461,10 +460,9 @@ def _match_on_line(x: Floats, x_shares: Floats, y: Floats, y_shares: Floats) -> 
     last_of_group = np.append(values[1:] != values[:-1], True)
     group = np.append(0, np.cumsum(last_of_group)[:-1])
     ends = np.cumsum(x_shares[order])[last_of_group]
-    starts = np.append(0.0, ends[:-1])
-    low, high = _plan_sums(y[goals], y_shares[goals], starts, ends)
+    sums = _plan_sums(y[goals], y_shares[goals], ends)
     result = np.empty_like(x)
-    result[order] = ((high - low) / (ends - starts))[group]
+    result[order] = (sums / np.diff(ends, prepend=0.0))[group]
     return result
 
 
