@@ -14,7 +14,9 @@ from imgsim_fast import cli
 
 # As the script of that name would; `main` turns errors into exit codes.
 COMMAND = [sys.executable, "-m", "imgsim_fast"]
-COMMANDS = ["index", "search", "compare", "stats", "verify", "demo"]
+COMMANDS = [
+    "index", "search", "compare", "duplicates", "evaluate", "stats", "verify", "demo",
+]  # fmt: skip
 
 
 def process(*arguments, environment=None, **options):

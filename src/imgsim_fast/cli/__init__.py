@@ -1,4 +1,4 @@
-"""The command line: ``imgsim index | search | compare | duplicates | stats | verify | demo``.
+"""The command line: ``imgsim index | search | compare | duplicates | evaluate | stats ...``.
 
 Each command calls one public function and prints what it gives.
 """
@@ -11,7 +11,7 @@ import sys
 import click
 
 from imgsim_fast import __version__, errors
-from imgsim_fast.cli import collection, duplicates, pair
+from imgsim_fast.cli import collection, duplicates, evaluate, pair
 from imgsim_fast.cli.options import CORRUPT, FAILED, GOOD, INTERRUPTED, LOCKED, PIPE_CLOSED, USAGE
 from imgsim_fast.report.names import display_name
 
@@ -24,6 +24,7 @@ imgsim index photos                          remember the images of a folder
 imgsim search query.jpg photos               the most similar ones
 imgsim search query.jpg photos --html a.html the same as a page to look at
 imgsim duplicates photos                     groups of near-identical ones
+imgsim evaluate photos --labels folder       how well a search finds its own folder
 """
 
 
@@ -34,8 +35,8 @@ def cli() -> None:
 
 
 for _command in (
-    collection.index, collection.search, pair.compare, duplicates.duplicates, collection.stats,
-    collection.verify, collection.demo,
+    collection.index, collection.search, pair.compare, duplicates.duplicates, evaluate.evaluate,
+    collection.stats, collection.verify, collection.demo,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -222,10 +222,11 @@ class _Queries:
         if other is not None:
             self.second = [row for at in kept if (row := others[at]) is not None]
         if not kept:
-            first = f", the first of them: {self.skipped[0]}" if self.skipped else ""
-            raise InvalidInputError(
-                f"queries holds no image that can be read; {len(self.skipped)} were skipped{first}"
-            )
+            why = ""
+            if self.skipped:
+                path, reason = self.skipped[0]
+                why = f"; {len(self.skipped)} were skipped, the first {path!r}: {reason}"
+            raise InvalidInputError(f"queries holds no image that can be read{why}")
         place = {path: at for at, path in enumerate(collection.paths)}
         self.itself = np.array([place.get(path, -1) for path in self.paths], np.int64)
 
