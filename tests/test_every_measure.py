@@ -11,7 +11,12 @@ import pytest
 from PIL import Image, ImageFilter
 
 import imgsim_fast as isf
-from imgsim_fast.errors import ImgsimError, UnusableMeasureError
+from imgsim_fast.errors import (
+    ImgsimError,
+    IndexMismatchError,
+    IndexVersionError,
+    UnusableMeasureError,
+)
 from imgsim_fast.measures import get_measure
 from imgsim_fast.measures.base import rank
 from imgsim_fast.report import comparison_page
@@ -220,3 +225,22 @@ def test_saved_again_is_near_identical_and_another_is_not(kind):
         assert far < kind.near_identical <= near
     else:
         assert near <= kind.near_identical < far
+
+
+def test_a_model_that_has_moved_is_the_same_model(folder, tmp_path):
+    model = tmp_path / "here.onnx"
+    model.write_bytes(Path(NEEDED["onnx"]["model"]).read_bytes())
+    isf.Index.create(tmp_path / "index", "onnx", model=str(model), size=32).close()
+    moved = model.rename(tmp_path / "there.onnx")
+    with pytest.raises(IndexVersionError, match=r"here\.onnx' does not exist"):
+        isf.Index.open(tmp_path / "index")
+    with isf.Index.open(tmp_path / "index", model=str(moved)) as index:
+        assert index.add(folder).added == 13
+        assert index.search(folder / "01.png", 1).paths == [str(folder / "01.png")]
+    with pytest.raises(IndexMismatchError, match=r"with size=.32, 32., not size=.64, 64."):
+        isf.Index.open(tmp_path / "index", model=str(moved), size=64)
+    data = bytearray(moved.read_bytes())
+    data[-30] ^= 1  # other weights
+    moved.write_bytes(data)
+    with pytest.raises((IndexMismatchError, UnusableMeasureError), match=r"sha256|SHA-256"):
+        isf.Index.open(tmp_path / "index", model=str(moved))

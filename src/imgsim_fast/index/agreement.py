@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from imgsim_fast import images
-from imgsim_fast.errors import ImgsimError, IndexMismatchError, IndexVersionError
+from imgsim_fast.errors import (
+    ImgsimError,
+    IndexMismatchError,
+    IndexVersionError,
+    MissingModelError,
+)
 from imgsim_fast.index.catalog import Catalog
 from imgsim_fast.measures import Measure, get_measure
 
@@ -22,19 +26,30 @@ def measure_of(catalog: Catalog) -> Measure:
         ) from error
 
 
-def check_same(catalog: Catalog, measure: str | Measure | None, options: dict[str, Any]) -> None:
-    """Raise IndexMismatchError unless the index was made as the caller and this version expect."""
+def agreed_measure(
+    catalog: Catalog, measure: str | Measure | None, options: dict[str, Any]
+) -> Measure:
+    """Return the measure, if the index was made as the caller and this version expect.
+
+    Raises IndexMismatchError otherwise. A model file may have moved: only its contents count.
+    """
     name = measure.name if isinstance(measure, Measure) else measure
     if name is not None and name != catalog.measure:
         raise IndexMismatchError(
             f"{catalog.folder!r} has measure {catalog.measure!r}, not {name!r}"
         )
-    wanted: Mapping[str, Any] = {}
     if isinstance(measure, Measure):
-        wanted = get_measure(measure, **options).options
-    elif options:
-        measure_of(catalog)
-        wanted = get_measure(catalog.measure, **{**catalog.options, **options}).options
+        kind = get_measure(measure, **options)
+    elif not options:
+        kind = measure_of(catalog)
+    else:
+        try:
+            measure_of(catalog)
+        except IndexVersionError as error:
+            if not isinstance(error.__cause__, MissingModelError):
+                raise
+        kind = get_measure(catalog.measure, **{**catalog.options, **options})
+    wanted = {name: value for name, value in kind.options.items() if name not in kind.whereabouts}
     differing = [option for option in wanted if wanted[option] != catalog.options.get(option)]
     if differing:
         has = ", ".join(f"{option}={catalog.options.get(option)}" for option in differing)
@@ -45,3 +60,4 @@ def check_same(catalog: Catalog, measure: str | Measure | None, options: dict[st
             f"{catalog.folder!r} was made by the decoder {catalog.decoder}; this version has "
             f"{dict(images.DECODER)}"
         )
+    return kind

@@ -16,7 +16,7 @@ from imgsim_fast import _threads, _validate, images
 from imgsim_fast._pillow import named
 from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
 from imgsim_fast.index import catalog as catalogs
-from imgsim_fast.index.agreement import check_same, measure_of
+from imgsim_fast.index.agreement import agreed_measure, measure_of
 from imgsim_fast.index.build import AddReport, Builder, Progress
 from imgsim_fast.index.catalog import Catalog, ImageRecord
 from imgsim_fast.index.duplicates import Criterion, find_duplicates
@@ -104,7 +104,8 @@ class Index:
         ----------
         path : path
         measure, **options
-            What the caller counts on; anything that the index was not made with is an error.
+            What the caller counts on; anything that the index was not made with is an error. A
+            model file that has moved is named by its new path: ``model=`` or ``checkpoint=``.
 
         Raises
         ------
@@ -117,8 +118,7 @@ class Index:
         """
         catalog = Catalog(absolute(path))
         try:
-            check_same(catalog, measure, options)
-            return cls(catalog, measure if isinstance(measure, Measure) else None)
+            return cls(catalog, agreed_measure(catalog, measure, options))
         except BaseException:
             catalog.close()
             raise
@@ -447,7 +447,7 @@ class Index:
         if reference is None:
             own = self._collection(lambda path: True)
         elif isinstance(reference, Index):
-            check_same(reference._catalog, self._measure, {})
+            agreed_measure(reference._catalog, self._measure, {})
             there = reference._collection(lambda path: True)
             paths = set(there.paths)
             own = self._collection(lambda path: path not in paths)

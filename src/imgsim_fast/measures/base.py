@@ -42,6 +42,8 @@ class Measure(ABC):
         True where `describe_many` is faster than `describe` for each.
     drawn_as : str
         How a report draws what the measure sees (``report.sights``); empty where it cannot.
+    whereabouts : tuple of str
+        Options that say where a file lies and nothing of the values: an index does not mind others.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Measure(ABC):
     near_identical: float = 0.0
     in_batches: bool = False
     drawn_as: str = ""
+    whereabouts: tuple[str, ...] = ()
 
     @classmethod
     def option_names(cls) -> tuple[str, ...]:

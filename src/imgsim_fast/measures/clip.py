@@ -58,6 +58,7 @@ class Clip(Vectors):
     """
 
     name = "clip"
+    whereabouts = ("checkpoint",)
 
     def __init__(
         self,

@@ -90,6 +90,7 @@ class Onnx(Vectors):
     """
 
     name = "onnx"
+    whereabouts = ("model",)
 
     def __init__(
         self,
