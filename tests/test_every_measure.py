@@ -19,7 +19,7 @@ from imgsim_fast.errors import (
 )
 from imgsim_fast.measures import get_measure
 from imgsim_fast.measures.base import rank
-from imgsim_fast.report import comparison_page
+from imgsim_fast.report import comparison_page, search_page
 from imgsim_fast.rows import as_rows
 from tests.cli_tools import runner
 
@@ -165,6 +165,55 @@ def test_an_index_ranks_as_comparing_does(kind, folder, tmp_path):
         limit = float(found.distances[5])
         inside = index.range_search(query, limit)
         assert inside.ids[:6].tolist() == found.ids[:6].tolist()
+
+
+def test_it_ranks_again_what_another_chose_and_is_ranked_again(kind, folder, tmp_path):
+    query = folder / "03.png"
+    with isf.Index.create(tmp_path / "plain", bins=16) as index:
+        index.add(folder)
+        found = index.search(query, 5, rerank=kind, threads=2)
+        assert found.paths[:2] == [str(query), str(folder / "twin-of-03.jpg")]
+        values = [isf.compare(query, path, kind) for path in found.paths]
+        assert values == pytest.approx(found.distances.tolist(), abs=1e-6)
+    with isf.Index.create(tmp_path / "own", kind) as index:
+        index.add(folder)
+        again = index.search(query, 3, rerank="wasserstein", candidates=5)
+        assert set(again.paths) <= set(index.search(query, 5).paths)
+        page = search_page(
+            index, str(query), again, source=str(folder), seconds=0,
+            rerank=get_measure("wasserstein"), candidates=5,
+        )  # fmt: skip
+        assert page.count("<article") == 3
+
+
+def test_it_finds_and_confirms_duplicates(kind, folder, tmp_path):
+    twins = [str(folder / "03.png"), str(folder / "twin-of-03.jpg")]
+    slack = -1e-9 if kind.higher_is_better else 1e-9
+    threshold = isf.compare(*twins, kind) + slack
+    with isf.Index.create(tmp_path / "index", kind) as index:
+        index.add(folder)
+        found = index.duplicates(threshold, threads=2)
+        assert any(set(twins) <= set(group.paths) for group in found.groups)
+        confirmed = index.duplicates(threshold, confirm=kind, confirm_threshold=threshold)
+        assert as_pairs(confirmed, "confirmed") == pytest.approx(as_pairs(found, "value"), abs=1e-9)
+
+
+def as_pairs(found, which):
+    return {
+        (group.paths[pair.first], group.paths[pair.second]): getattr(pair, which)
+        for group in found.groups
+        for pair in group.pairs
+    }
+
+
+def test_it_can_be_evaluated(kind, folder, tmp_path):
+    with isf.Index.create(tmp_path / "index", kind) as index:
+        index.add(folder)
+        labels = {image.path: "03" in image.path for image in index.images(range(1, 14))}
+        found = isf.evaluate(index, labels, k=1)
+        assert found.measure == kind.name
+        at = np.flatnonzero(list(labels.values()))
+        assert found.scores.precision_of[at, 0].tolist() == [1, 1]  # each twin finds the other
 
 
 def test_the_command_line_takes_it(kind, folder, tmp_path, run):
