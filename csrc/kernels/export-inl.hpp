@@ -3,6 +3,7 @@
 #include "kernels/comparison-inl.hpp"
 #include "kernels/histogram-inl.hpp"
 #include "kernels/ssim-inl.hpp"
+#include "kernels/sparse-inl.hpp"
 #include "kernels/transport-inl.hpp"
 #include "kernels/wasserstein-inl.hpp"
 
@@ -58,6 +59,7 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     square_rows,
     weighted_sum,
     add_weighted_u8,
+    pack_counts,
 };
 
 }  // namespace imgsim
