@@ -2,8 +2,8 @@
 // symbol that leaves the file.
 #include "kernels/comparison-inl.hpp"
 #include "kernels/histogram-inl.hpp"
-#include "kernels/ssim-inl.hpp"
 #include "kernels/sparse-inl.hpp"
+#include "kernels/ssim-inl.hpp"
 #include "kernels/transport-inl.hpp"
 #include "kernels/wasserstein-inl.hpp"
 

@@ -58,6 +58,7 @@ struct Moments {
 
 // The sum of a term of p = a[j] fa and q = b[j] fb over n bins.
 using BinSum = double (*)(const double* a, double fa, const double* b, double fb, std::size_t n);
+
 // ---- structural similarity: maps 0 to 3 are x, y, x^2 + y^2, x y ----
 
 // (K1 R)^2 and (K2 R)^2 in the units of the sums; never 0, so that no quotient is 0 / 0.
@@ -192,6 +193,7 @@ struct KernelTable {
   // (p - q)^2 / p where p != 0; (p - q)^2 / (p + q) where that is not 0; min(p, q);
   // (sqrt p - sqrt q)^2.
   BinSum chi2, chi2_alt, smaller, root_gap;
+
   // ---- structural similarity ----
 
   // columns[map][j] += map of entering pixel j - map of leaving pixel j; if win <= kMostPacked,
