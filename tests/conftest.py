@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
+from PIL import Image
 
 from imgsim_fast import _core
+from imgsim_fast.report import write_text_atomically
 from tests.index_tools import write
 
 hypothesis.settings.register_profile(
@@ -47,3 +52,33 @@ def folder(tmp_path):
     for number in range(40):
         write(top / f"{number:03d}.png", number % 30)
     return top
+
+
+@pytest.fixture(scope="session")
+def screenshot(tmp_path_factory):
+    """Show a page in a headless browser; gives its pixels."""
+    chromium = os.environ.get("IMGSIM_FAST_CHROMIUM") or shutil.which("chromium")
+    if not chromium:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium for the screenshot of the report")
+        pytest.skip("no Chromium (set IMGSIM_FAST_CHROMIUM)")
+
+    def take(text: str, width: int, height: int, *, dark: bool = False) -> np.ndarray:
+        folder = tmp_path_factory.mktemp("chromium")
+        write_text_atomically(folder / "r.html", text)
+        command = [
+            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+            *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+            *("--disable-sync", "--hide-scrollbars", "--force-device-scale-factor=1"),
+            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+            f"--window-size={width},{height}",
+            f"--user-data-dir={folder / 'profile'}",
+            f"--screenshot={folder / 'shot.png'}",
+            f"file://{folder / 'r.html'}",
+        ]
+        subprocess.run(command, check=True, timeout=60, capture_output=True)
+        shutil.rmtree(folder / "profile", ignore_errors=True)
+        with Image.open(folder / "shot.png") as shot:
+            return np.asarray(shot.convert("RGB"))
+
+    return take

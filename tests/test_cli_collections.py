@@ -14,7 +14,7 @@ from imgsim_fast.index import Index
 from imgsim_fast.report import display_name, duplicates, duplicates_page
 from tests.cli_tools import control_characters, photos, process, runner, write
 from tests.measure_tools import Alike, Corner
-from tests.test_report import HOSTILE, Outline
+from tests.test_report import HOSTILE, Outline, colour
 
 
 @pytest.fixture
@@ -346,6 +346,26 @@ def test_names_of_duplicates_cannot_act(folder, tmp_path, run):
     listed = run("duplicates", "hostile")
     assert control_characters(listed.out) == []
     assert len(run("duplicates", "hostile", "--json").json["groups"][0]["images"]) == len(names)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_groups_are_seen_and_nothing_sticks_out_on_a_phone(folder, tmp_path, screenshot, dark):
+    long = "a_very_long_name_without_any_place_to_break_" * 5
+    near(folder, 3, f"{long}.png")
+    shutil.copy(folder / "005.png", folder / ("b" * 200 + ".png"))
+    with index_of(tmp_path, folder, Corner()) as index:
+        text = duplicates_page(index.duplicates(1), source=long, seconds=0)
+    style = Outline(text).style
+    for width in (400, 1280):
+        pixels = screenshot(text, width, 3000, dark=dark)
+        if dark:
+            assert pixels.mean() < 90
+            continue
+        paper = np.array(colour(style, "paper"))
+        assert (pixels[:, :14] == paper).all()
+        assert (pixels[:, -14:] == paper).all()
+        kept = (pixels == colour(style, "query")).all(axis=2).mean()
+        assert 0.0005 < kept < 0.1  # the frame and badge of the image worth keeping
 
 
 # ---- evaluate ----------------------------------------------------------------------------------

@@ -190,6 +190,19 @@ def test_pairs_at_the_very_threshold_are_found(tmp_path):
         assert len(index.duplicates(np.nextafter(1, 0))) == 0
 
 
+def test_pieces_and_blocks_change_nothing(indexes, monkeypatch):
+    limits = {"levels": 30, "alike": 0.5}
+    wanted = {
+        name: index.duplicates(limits.get(name, 3), threads=1) for name, index in indexes.items()
+    }
+    for piece, block in ((1, 1), (3, 2), (7, 100)):
+        monkeypatch.setattr(pairs, "_PIECE", piece)
+        monkeypatch.setattr(pairs, "_RAGGED_PIECE", piece)
+        monkeypatch.setattr(pairs, "_BLOCK", block)
+        for name, index in indexes.items():
+            assert index.duplicates(limits.get(name, 3), threads=2) == wanted[name]
+
+
 # ---- equal files -------------------------------------------------------------------------------
 
 

@@ -8,9 +8,7 @@ import hashlib
 import io
 import os
 import re
-import shutil
 import stat
-import subprocess
 from collections import Counter
 from html.parser import HTMLParser
 
@@ -529,35 +527,6 @@ def colour(style: str, name: str) -> tuple[int, int, int]:
     """First definition of a custom property: the light scheme's."""
     digits = re.search(rf"--{name}: #([0-9a-f]+)", style)[1]
     return tuple(bytes.fromhex(digits if len(digits) == 6 else "".join(d * 2 for d in digits)))
-
-
-@pytest.fixture(scope="module")
-def screenshot(tmp_path_factory):
-    chromium = os.environ.get("IMGSIM_FAST_CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium for the screenshot of the report")
-        pytest.skip("no Chromium (set IMGSIM_FAST_CHROMIUM)")
-
-    def take(text: str, width: int, height: int, *, dark: bool = False) -> np.ndarray:
-        folder = tmp_path_factory.mktemp("chromium")
-        write_text_atomically(folder / "r.html", text)
-        command = [
-            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-            *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-            *("--disable-sync", "--hide-scrollbars", "--force-device-scale-factor=1"),
-            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
-            f"--window-size={width},{height}",
-            f"--user-data-dir={folder / 'profile'}",
-            f"--screenshot={folder / 'shot.png'}",
-            f"file://{folder / 'r.html'}",
-        ]
-        subprocess.run(command, check=True, timeout=60, capture_output=True)
-        shutil.rmtree(folder / "profile", ignore_errors=True)
-        with Image.open(folder / "shot.png") as shot:
-            return np.asarray(shot.convert("RGB"))
-
-    return take
 
 
 def share_of(pixels: np.ndarray, rgb: tuple[int, int, int]) -> float:

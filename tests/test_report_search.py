@@ -17,6 +17,7 @@ from imgsim_fast.measures import get_measure
 from imgsim_fast.report import display_name, search_page
 from imgsim_fast.report.words import format_distance
 from tests.measure_tools import Alike, Corner, Levels
+from tests.test_report import Outline, colour
 
 GONE = "The image could not be read again"
 
@@ -314,3 +315,17 @@ def test_the_words_of_a_measure_stay_words(index, folder, tmp_path):
         text = page_of(other, query)[1]
         assert "<script" not in text
         assert "<img src=x" not in text
+
+
+def test_a_page_without_curves_is_seen_and_nothing_sticks_out_on_a_phone(
+    tmp_path, folder, screenshot
+):
+    with index_of(tmp_path, folder, Alike()) as index:
+        text = page_of(index, str(folder / "image1.png"))[1]
+    style = Outline(text).style
+    paper, bar = (np.array(colour(style, name)) for name in ("paper", "distance"))
+    for width in (400, 1280):
+        pixels = screenshot(text, width, 2400)
+        assert (pixels[:, :15] == paper).all()
+        assert (pixels[:, -15:] == paper).all()
+        assert (pixels == bar).all(axis=2).any(axis=0).sum() > 200  # the longest bar

@@ -25,6 +25,7 @@ from imgsim_fast.rows import Row
 
 MOST_PAIRS = 10_000_000  # 24 bytes each while they are sought
 _PIECE = 1024  # rows whose values are computed at once: they stay in the cache
+_RAGGED_PIECE = 32  # of measures that take long for each: a worker stops after a piece
 _BLOCK = 16  # queries per task
 _SLACK = 1e-9  # of the keys: far more than their rounding errors
 
@@ -202,6 +203,7 @@ class _Seeker:
         self._others = queries if others is None else others
         self._upwards = others is None
         self._threshold = threshold
+        self._piece = _PIECE if measure.row_length is not None else _RAGGED_PIECE
 
     def __call__(self, block: Nodes) -> Pairs:
         found: list[Pairs] = []
@@ -230,7 +232,9 @@ class _Seeker:
         low = int(np.searchsorted(part.keys, key - reach, "left"))
         high = int(np.searchsorted(part.keys, key + reach, "right"))
         window = part.order[low:high]
-        for at in _pieces(np.sort(window[window >= start]), _PIECE):
+        for at in _pieces(np.sort(window[window >= start]), self._piece):
+            if self.stop.is_set():
+                return
             values = self._measure.values(query, part.segment.rows[part.rows[at]], 1)
             keep = self._inside(values)
             yield part.nodes[at[keep]], values[keep]
@@ -242,8 +246,8 @@ class _Seeker:
         rows, nodes = part.rows[start:], part.nodes[start:]
         if not len(rows):
             return
-        for first in range(int(rows[0]), int(rows[-1]) + 1, _PIECE):
-            low, high = np.searchsorted(rows, (first, first + _PIECE))
+        for first in range(int(rows[0]), int(rows[-1]) + 1, self._piece):
+            low, high = np.searchsorted(rows, (first, first + self._piece))
             if low == high or self.stop.is_set():
                 continue
             piece = slice(first, int(rows[high - 1]) + 1)
