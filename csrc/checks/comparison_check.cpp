@@ -1,37 +1,18 @@
-// Comparison and sparse counting of histograms against naive loops, without Python, so that
-// sanitizers see all of it. Argument: the instruction set. Exit code 0: all agree; 1: not; 77: this
-// machine cannot run the instruction set.
+// Comparison and sparse counting of histograms against naive loops.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <map>
-#include <random>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "imgsim/cpu.hpp"
+#include "check.hpp"
 #include "imgsim/histogram_comparison.hpp"
 
 using namespace imgsim;
 
 namespace {
-
-int failures = 0;
-std::mt19937_64 random_bits{1};  // the same numbers in every run
-
-void expect(bool holds, const std::string& what) {
-  if (holds) return;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-  ++failures;
-}
-
-using sizes = std::vector<std::size_t>;
-
-std::size_t below(std::size_t n) {
-  return static_cast<std::size_t>(random_bits() % n);
-}
 
 constexpr Comparison kMethods[] = {Comparison::correlation,  Comparison::chi2,
                                    Comparison::intersection, Comparison::bhattacharyya,
@@ -135,12 +116,20 @@ void check_sparse(std::size_t height, std::size_t width, std::size_t bins_each, 
   const SparseView view{keys.data(), counts.data(), keys.size()};
   const std::size_t half = keys.size() / 2;
   const SparseView upper{keys.data() + half, counts.data() + half, keys.size() - half};
-  const std::int64_t offsets[] = {0, static_cast<std::int64_t>(half),
-                                  static_cast<std::int64_t>(keys.size())};
+  // Row 0 is the lower half, row 1 the upper.
+  std::vector<std::uint32_t> packed;
+  const auto append = [&packed](const SparseView& one) {
+    packed.insert(packed.end(), one.keys, one.keys + one.size);
+    packed.insert(packed.end(), one.counts, one.counts + one.size);
+  };
+  append({keys.data(), counts.data(), half});
+  append(upper);
+  const std::int64_t offsets[] = {0, static_cast<std::int64_t>(2 * half),
+                                  static_cast<std::int64_t>(packed.size())};
   for (const Comparison method : kMethods) {
     for (const bool normalize : {false, true}) {
       double out[2];
-      const SparseRows rows{keys.data(), counts.data(), offsets, 2};
+      const SparseRows rows{packed.data(), offsets, 2};
       compare_sparse_one_to_many(method, normalize, view, rows, all_bins, 2, Cancel{}, out);
       const ComparisonResult pair = compare_sparse(method, normalize, view, upper, all_bins);
       expect(pair.status == ComparisonStatus::good && pair.value == out[1], "sparse pair");
@@ -161,21 +150,13 @@ void check_sparse(std::size_t height, std::size_t width, std::size_t bins_each, 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1) {
-    try {
-      set_isa(argv[1]);
-    } catch (const std::invalid_argument& error) {
-      std::fprintf(stderr, "%s\n", error.what());
-      return 77;
-    }
-  }
-  for (const std::size_t bins :
-       sizes{1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 1023, 1025, 2500})
-    check_dense(bins);
-  for (const std::size_t bins : sizes{1, 2, 8, 17, 40, 41, 100, 256})
-    for (const bool masked : {false, true})
-      for (const std::size_t width : sizes{1, 3, 64, 101, 5000})
-        check_sparse(3, width, bins, masked);
-  if (failures == 0) std::printf("%s: all comparisons agree\n", active_isa());
-  return failures == 0 ? 0 : 1;
+  return run_checks(argc, argv, [] {
+    for (const std::size_t bins :
+         sizes{1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 1023, 1025, 2500})
+      check_dense(bins);
+    for (const std::size_t bins : sizes{1, 2, 8, 17, 40, 41, 100, 256})
+      for (const bool masked : {false, true})
+        for (const std::size_t width : sizes{1, 3, 64, 101, 5000})
+          check_sparse(3, width, bins, masked);
+  });
 }

@@ -1,5 +1,4 @@
-// The core against naive loops, without Python, so that sanitizers see all of it. Argument: the
-// instruction set. Exit code 0: all agree; 1: not; 77: this machine cannot run the instruction set.
+// The core against naive loops.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -7,13 +6,11 @@
 #include <cstdio>
 #include <cstring>
 #include <numeric>
-#include <random>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "imgsim/cpu.hpp"
+#include "check.hpp"
 #include "imgsim/grey.hpp"
 #include "imgsim/histogram.hpp"
 #include "imgsim/knn.hpp"
@@ -23,21 +20,6 @@
 using namespace imgsim;
 
 namespace {
-
-int failures = 0;
-std::mt19937_64 random_bits{1};  // the same numbers in every run
-
-void expect(bool holds, const std::string& what) {
-  if (holds) return;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-  ++failures;
-}
-
-using sizes = std::vector<std::size_t>;
-
-std::size_t below(std::size_t n) {
-  return static_cast<std::size_t>(random_bits() % n);
-}
 
 // ---- images ----------------------------------------------------------------------------------
 
@@ -459,25 +441,17 @@ void check_parallel_for() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string isa = argc > 1 ? argv[1] : "baseline";
-  try {
-    set_isa(isa);
-  } catch (const std::invalid_argument& error) {
-    std::printf("skipped: %s\n", error.what());
-    return 77;
-  }
-  expect(active_isa() == isa, "active_isa");
-  check_histograms<std::uint8_t>(PixelType::u8, "u8");
-  check_histograms<std::uint16_t>(PixelType::u16, "u16");
-  check_histograms<float>(PixelType::f32, "f32");
-  check_histograms<double>(PixelType::f64, "f64");
-  check_grey();
-  check_lab();
-  check_palettes();
-  for (const std::size_t bins : sizes({1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 256}))
-    check_distances(bins);
-  check_samples();
-  check_parallel_for();
-  std::printf("%s: %d failures\n", isa.c_str(), failures);
-  return failures == 0 ? 0 : 1;
+  return run_checks(argc, argv, [] {
+    check_histograms<std::uint8_t>(PixelType::u8, "u8");
+    check_histograms<std::uint16_t>(PixelType::u16, "u16");
+    check_histograms<float>(PixelType::f32, "f32");
+    check_histograms<double>(PixelType::f64, "f64");
+    check_grey();
+    check_lab();
+    check_palettes();
+    for (const std::size_t bins : sizes({1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 256}))
+      check_distances(bins);
+    check_samples();
+    check_parallel_for();
+  });
 }

@@ -1,32 +1,19 @@
-// Structural similarity and area interpolation against naive loops, without Python, so that
-// sanitizers see all of it. Argument: the instruction set. Exit code 0: all agree; 1: not; 77: this
-// machine cannot run the instruction set.
+// Structural similarity and area interpolation against naive loops.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <random>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "imgsim/cpu.hpp"
+#include "check.hpp"
 #include "imgsim/resize.hpp"
 #include "imgsim/ssim.hpp"
 
 using namespace imgsim;
 
 namespace {
-
-int failures = 0;
-std::mt19937_64 random_bits{1};  // the same numbers in every run
-
-void expect(bool holds, const std::string& what) {
-  if (holds) return;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-  ++failures;
-}
 
 // Pixels, channels fastest, in a block of exactly the bytes they need; `gap`: every second pixel of
 // a row that begins one byte late, from the last row to the first.
@@ -190,17 +177,10 @@ void check_resized(std::size_t h, std::size_t w, std::size_t c, std::size_t heig
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string isa = argc > 1 ? argv[1] : "baseline";
-  try {
-    set_isa(isa);
-  } catch (const std::invalid_argument& error) {
-    std::printf("skipped: %s\n", error.what());
-    return 77;
-  }
-  check_similarities();
-  for (const std::size_t w : {1U, 3U, 7U, 16U, 17U, 33U, 65U})
-    for (const std::size_t width : {1U, 2U, 16U, 33U, 50U})
-      for (const bool gap : {false, true}) check_resized(w / 2 + 1, w, 1 + w % 3, 5, width, gap);
-  std::printf("%s: %d failures\n", isa.c_str(), failures);
-  return failures == 0 ? 0 : 1;
+  return run_checks(argc, argv, [] {
+    check_similarities();
+    for (const std::size_t w : {1U, 3U, 7U, 16U, 17U, 33U, 65U})
+      for (const std::size_t width : {1U, 2U, 16U, 33U, 50U})
+        for (const bool gap : {false, true}) check_resized(w / 2 + 1, w, 1 + w % 3, 5, width, gap);
+  });
 }

@@ -1,15 +1,12 @@
-// The transport solver without Python, so that sanitizers see all of it: every result has to prove
-// itself. Argument and exit codes as of self_check.
+// The transport solver: every result has to prove itself.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <numeric>
-#include <random>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "imgsim/cpu.hpp"
+#include "check.hpp"
 #include "imgsim/transport.hpp"
 #include "imgsim/transport_batch.hpp"
 
@@ -19,23 +16,11 @@ namespace {
 
 using Vector = std::vector<double>;
 
-int failures = 0;
-std::mt19937_64 random_bits{1};  // the same numbers in every run
 std::uint64_t digest = 14695981039346656037U;
-
-void expect(bool holds, const std::string& what) {
-  if (holds) return;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-  ++failures;
-}
 
 double uniform() {
   return static_cast<double>(random_bits() >> 11) * 0x1p-53;
 }
-std::size_t below(std::size_t n) {
-  return static_cast<std::size_t>(random_bits() % n);
-}
-
 // All bits of all distances, the same for every instruction set.
 void digest_of(double value) {
   std::uint64_t bits;
@@ -290,18 +275,11 @@ void check_batches() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string isa = argc > 1 ? argv[1] : "baseline";
-  try {
-    set_isa(isa);
-  } catch (const std::invalid_argument& error) {
-    std::printf("skipped: %s\n", error.what());
-    return 77;
-  }
-  check_sizes();
-  check_recomputed_costs();
-  check_outcomes();
-  check_batches();
-  std::printf("%s: %d failures, digest %016llx\n", isa.c_str(), failures,
-              static_cast<unsigned long long>(digest));
-  return failures == 0 ? 0 : 1;
+  return run_checks(argc, argv, [] {
+    check_sizes();
+    check_recomputed_costs();
+    check_outcomes();
+    check_batches();
+    std::printf("digest %016llx\n", static_cast<unsigned long long>(digest));
+  });
 }
