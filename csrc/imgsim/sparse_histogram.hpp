@@ -52,8 +52,8 @@ class SparseCounter {
   void write(std::uint32_t* keys, std::uint32_t* counts) const;
 
  private:
-  std::vector<std::uint32_t> table_;       // of all bins, where these are few
-  std::vector<std::uint32_t> in_buckets_;  // else the number of occupied bins in each bucket
+  std::vector<std::uint32_t> table_;     // of all bins, where these are few
+  std::vector<std::size_t> in_buckets_;  // else the number of occupied bins in each bucket
   std::size_t size_ = 0;
   std::uint64_t total_ = 0;
 };

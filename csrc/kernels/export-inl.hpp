@@ -2,6 +2,7 @@
 // symbol that leaves the file.
 #include "kernels/comparison-inl.hpp"
 #include "kernels/histogram-inl.hpp"
+#include "kernels/sparse-inl.hpp"
 #include "kernels/transport-inl.hpp"
 #include "kernels/wasserstein-inl.hpp"
 
@@ -51,6 +52,7 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     sum_of<Chi2Alt>,
     sum_of<Smaller>,
     sum_of<RootGap>,
+    pack_counts,
 };
 
 }  // namespace imgsim

@@ -16,6 +16,9 @@ constexpr std::size_t kPairTable = 65536;
 
 // Rows of costs are padded to a multiple of so many columns, with infinity.
 constexpr std::size_t kColumns = 8;
+constexpr std::size_t kCountGroup = 8;  // counters that are listed together, if any is not 0
+constexpr unsigned kCountBits = 4;      // of a listed counter, beside kPackedKeyBits of its place
+constexpr unsigned kPackedKeyBits = 16 - kCountBits;
 constexpr std::size_t kSingles = 16;  // the same for rows in single precision
 
 // out[j] = distance of point x and point j, whose coordinate k is y[k * y_stride + j].
@@ -155,6 +158,13 @@ struct KernelTable {
   // (p - q)^2 / p where p != 0; (p - q)^2 / (p + q) where that is not 0; min(p, q);
   // (sqrt p - sqrt q)^2.
   BinSum chi2, chi2_alt, smaller, root_gap;
+
+  // Lists the counters that are not 0: place | count << kPackedKeyBits, or with a count of 0 there,
+  // followed by its lower and its upper half. touched[g] is 1 if any of group g may not be 0, and
+  // groups is a multiple of 8. Sets all to 0, adds the number of listed counters to `occupied`, and
+  // returns the end of the list, behind which kCountGroup more elements are overwritten.
+  std::uint16_t* (*pack_counts)(std::uint32_t* counts, std::uint8_t* touched, std::size_t groups,
+                                std::uint16_t* at, std::size_t* occupied);
 };
 
 // The table in use (see imgsim/cpu.hpp for the choice).

@@ -1,43 +1,18 @@
 #include "imgsim/sparse_histogram.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
-#ifdef _MSC_VER
-#include <intrin.h>
-#endif
-
 #include "grey_rows.hpp"
+#include "kernels/kernel_table.hpp"
 
 namespace imgsim {
 namespace {
 
-constexpr std::size_t kChunk = 4096;         // keys that are made before they are used
-constexpr std::size_t kTableBins = 1 << 16;  // up to here one table of counters holds all bins
-constexpr unsigned kLowBits = 12;            // of a key, once the upper bits are sorted
+constexpr std::size_t kChunk = 4096;           // keys that are made before they are used
+constexpr std::size_t kTableBins = 1 << 16;    // up to here one table of counters holds all bins
+constexpr unsigned kLowBits = kPackedKeyBits;  // of a key, once the upper bits are sorted
 constexpr std::size_t kLows = std::size_t{1} << kLowBits;
-constexpr std::size_t kGroup = 8;  // bins that are looked at together, if any of them is occupied
-
-// Eight bytes, each 0 or 1, as one word whose lowest byte is the first, on any machine.
-std::uint64_t word_of(const std::uint8_t* bytes) {
-  std::uint64_t word;
-  std::memcpy(&word, bytes, sizeof word);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-  word = __builtin_bswap64(word);
-#endif
-  return word;
-}
-
-std::size_t first_byte(std::uint64_t word) {
-#ifdef _MSC_VER
-  unsigned long bit;
-  _BitScanForward64(&bit, word);
-  return bit / 8;
-#else
-  return static_cast<std::size_t>(__builtin_ctzll(word)) / 8;
-#endif
-}
 
 // ---- pixels -> keys --------------------------------------------------------------------------
 
@@ -144,48 +119,6 @@ class Scratch {
 
 thread_local std::vector<std::uint16_t> Scratch::kept_;
 
-// Occupied bins of buckets, one after the other: 12 bits of key and 4 bits of count, or 0 and the
-// count in the next two. No bin takes more elements than it has pixels, so this fits where the
-// pixels of the buckets were, and never overtakes them. An element is written before it is known
-// whether its bin is occupied.
-class Packed {
- public:
-  explicit Packed(std::uint16_t* at) : at_(at) {}
-
-  // kGroup bins from `low` on. Counts above 15 are rare, so they are seen to afterwards.
-  void add(std::size_t low, const std::uint32_t* counts) {
-    std::uint16_t* at = at_;
-    std::uint32_t bits = 0;
-    for (std::size_t i = 0; i < kGroup; ++i) {
-      *at = static_cast<std::uint16_t>((low + i) | counts[i] << kLowBits);
-      at += counts[i] != 0;
-      bits |= counts[i];
-    }
-    size_ += static_cast<std::size_t>(at - at_);
-    if (bits < 16)
-      at_ = at;
-    else
-      add_large(low, counts);
-  }
-
-  std::size_t size() const { return size_; }
-
- private:
-  void add_large(std::size_t low, const std::uint32_t* counts) {
-    for (std::size_t i = 0; i < kGroup; ++i) {
-      if (counts[i] == 0) continue;
-      const bool large = counts[i] >= 16;
-      *at_++ = static_cast<std::uint16_t>((low + i) | (large ? 0 : counts[i] << kLowBits));
-      if (!large) continue;
-      *at_++ = static_cast<std::uint16_t>(counts[i]);
-      *at_++ = static_cast<std::uint16_t>(counts[i] >> 16);
-    }
-  }
-
-  std::uint16_t* at_;
-  std::size_t size_ = 0;
-};
-
 // Where the keys of each bucket of equal upper bits end, in kStreams parts: neighbouring pixels,
 // which are alike, do not wait for each other's increment.
 class Buckets {
@@ -240,7 +173,7 @@ class BucketCounter {
     for (std::size_t i = 0; i < n; ++i) {
       const std::size_t low = lows[i] & (kLows - 1);  // whatever a racing caller has left there
       ++counts_[low];
-      touched_[low / kGroup] = 1;
+      touched_[low / kCountGroup] = 1;
     }
   }
 
@@ -251,53 +184,44 @@ class BucketCounter {
     return count;
   }
 
-  void move_to(Packed* packed) {
-    for (std::size_t w = 0; w < sizeof touched_; w += sizeof(std::uint64_t)) {
-      std::uint64_t word = word_of(touched_ + w);
-      if (word == 0) continue;
-      std::memset(touched_ + w, 0, sizeof word);
-      for (; word != 0; word &= word - 1) {
-        const std::size_t low = (w + first_byte(word)) * kGroup;
-        packed->add(low, counts_ + low);
-        std::memset(counts_ + low, 0, kGroup * sizeof *counts_);
-      }
-    }
+  std::uint16_t* move_to(std::uint16_t* packed, std::size_t* occupied) {
+    return kernels().pack_counts(counts_, touched_, sizeof touched_, packed, occupied);
   }
 
  private:
   std::uint32_t counts_[kLows] = {};
-  std::uint8_t touched_[kLows / kGroup] = {};
+  std::uint8_t touched_[kLows / kCountGroup] = {};
 };
 
 // Returns the number of occupied bins in each bucket; the bins lie packed in the scratch.
-std::vector<std::uint32_t> count_in_buckets(const KeyReader& reader, std::uint64_t ignored,
-                                            std::uint64_t* total) {
+std::vector<std::size_t> count_in_buckets(const KeyReader& reader, std::uint64_t ignored,
+                                          std::uint64_t* total) {
   Buckets buckets(reader.all_bins());
   reader.for_each_stretch([&](const auto& keys, std::size_t n) {
     buckets.for_each(keys, n, [](std::uint32_t& end, std::uint32_t) { ++end; });
   });
   const std::uint32_t pixels = buckets.place();
   *total = pixels;
-  std::uint16_t* const scratch = Scratch::of_size(std::size_t{pixels} + 1);
-  std::uint16_t* const lows = scratch + 1;  // a packed bin may be written ahead of its pixels
+  // No bin takes more packed elements than it has pixels, so they fit where the pixels of their
+  // bucket were, apart from what is overwritten behind them.
+  std::uint16_t* const scratch = Scratch::of_size(std::size_t{pixels} + kCountGroup);
+  std::uint16_t* const lows = scratch + kCountGroup;
   reader.for_each_stretch([&](const auto& keys, std::size_t n) {
     buckets.for_each(keys, n, [&](std::uint32_t& end, std::uint32_t key) {
       // A caller who changes the image meanwhile must not lead this beyond the scratch.
       if (end < pixels) lows[end++] = static_cast<std::uint16_t>(key & (kLows - 1));
     });
   });
-  std::vector<std::uint32_t> occupied(buckets.size());
-  Packed packed(scratch);
+  std::vector<std::size_t> occupied(buckets.size());
+  std::uint16_t* packed = scratch;
   BucketCounter counter;
   std::uint32_t begin = 0;
   for (std::size_t bucket = 0; bucket < buckets.size(); ++bucket) {
     const std::uint32_t end = buckets.end_of(bucket);
     if (end <= begin) continue;
-    const std::size_t before = packed.size();
     counter.add(lows + begin, end - begin);
     if (bucket == ignored >> kLowBits) *total -= counter.forget(ignored & (kLows - 1));
-    counter.move_to(&packed);
-    occupied[bucket] = static_cast<std::uint32_t>(packed.size() - before);
+    packed = counter.move_to(packed, &occupied[bucket]);
     begin = end;
   }
   return occupied;
@@ -325,7 +249,7 @@ SparseCounter::SparseCounter(const ImageView& image, const MaskView& mask, const
     }
   } else {
     in_buckets_ = count_in_buckets(reader, ignored, &total_);
-    for (const std::uint32_t occupied : in_buckets_) size_ += occupied;
+    for (const std::size_t occupied : in_buckets_) size_ += occupied;
   }
 }
 
@@ -338,7 +262,7 @@ void SparseCounter::write(std::uint32_t* keys, std::uint32_t* counts) const {
   const std::uint16_t* packed = Scratch::data();
   for (std::size_t bucket = 0; bucket < in_buckets_.size(); ++bucket) {
     const auto upper = static_cast<std::uint32_t>(bucket << kLowBits);
-    for (std::uint32_t i = 0; i < in_buckets_[bucket]; ++i) {
+    for (std::size_t i = 0; i < in_buckets_[bucket]; ++i) {
       const std::uint32_t element = *packed++;
       std::uint32_t count = element >> kLowBits;
       if (count == 0) {
