@@ -44,16 +44,19 @@ class SparseCounter {
   // The bin `ignored`, if there is one of that key, is set to 0.
   SparseCounter(const ImageView& image, const MaskView& mask, const std::size_t* bins,
                 std::uint64_t ignored);
+  ~SparseCounter();
+  SparseCounter(const SparseCounter&) = delete;
+  SparseCounter& operator=(const SparseCounter&) = delete;
 
   // Number of occupied bins, and of the pixels in them.
   std::size_t size() const { return size_; }
   std::uint64_t total() const { return total_; }
-  // Writes them; on the thread that made this, before it makes another one.
   void write(std::uint32_t* keys, std::uint32_t* counts) const;
 
  private:
   std::vector<std::uint32_t> table_;     // of all bins, where these are few
-  std::vector<std::size_t> in_buckets_;  // else the number of occupied bins in each bucket
+  std::vector<std::size_t> in_buckets_;  // else the number of occupied bins in each bucket,
+  std::vector<std::uint16_t> packed_;    // and these, as KernelTable::pack_counts lists them
   std::size_t size_ = 0;
   std::uint64_t total_ = 0;
 };

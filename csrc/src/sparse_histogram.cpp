@@ -96,28 +96,16 @@ class KeyReader {
 
 // ---- counting --------------------------------------------------------------------------------
 
-// What lies between the two halves of the work, for the thread's next call too.
-class Scratch {
- public:
-  static std::uint16_t* of_size(std::size_t n) {
-    if (kept_.size() < n) {
-      kept_.clear();
-      kept_.shrink_to_fit();  // before there are both
-      kept_.resize(n);
-    }
-    return kept_.data();
-  }
-  static const std::uint16_t* data() { return kept_.data(); }
-  static void release() {
-    if (kept_.size() > kMostKept) std::vector<std::uint16_t>().swap(kept_);
-  }
+constexpr std::size_t kMostKept = std::size_t{1} << 21;
 
- private:
-  static constexpr std::size_t kMostKept = std::size_t{1} << 21;
-  static thread_local std::vector<std::uint16_t> kept_;
-};
+// Scratch of the thread's last counter, for its next one: fresh memory costs as much as sorting.
+thread_local std::vector<std::uint16_t> kept;
 
-thread_local std::vector<std::uint16_t> Scratch::kept_;
+void grow(std::vector<std::uint16_t>* scratch, std::size_t n) {
+  if (scratch->size() >= n) return;
+  std::vector<std::uint16_t>().swap(*scratch);  // before there are both
+  scratch->resize(n);
+}
 
 // Where the keys of each bucket of equal upper bits end, in kStreams parts: neighbouring pixels,
 // which are alike, do not wait for each other's increment.
@@ -195,6 +183,7 @@ class BucketCounter {
 
 // Returns the number of occupied bins in each bucket; the bins lie packed in the scratch.
 std::vector<std::size_t> count_in_buckets(const KeyReader& reader, std::uint64_t ignored,
+                                          std::vector<std::uint16_t>* scratch,
                                           std::uint64_t* total) {
   Buckets buckets(reader.all_bins());
   reader.for_each_stretch([&](const auto& keys, std::size_t n) {
@@ -204,8 +193,8 @@ std::vector<std::size_t> count_in_buckets(const KeyReader& reader, std::uint64_t
   *total = pixels;
   // No bin takes more packed elements than it has pixels, so they fit where the pixels of their
   // bucket were, apart from what is overwritten behind them.
-  std::uint16_t* const scratch = Scratch::of_size(std::size_t{pixels} + kCountGroup);
-  std::uint16_t* const lows = scratch + kCountGroup;
+  grow(scratch, std::size_t{pixels} + kCountGroup);
+  std::uint16_t* const lows = scratch->data() + kCountGroup;
   reader.for_each_stretch([&](const auto& keys, std::size_t n) {
     buckets.for_each(keys, n, [&](std::uint32_t& end, std::uint32_t key) {
       // A caller who changes the image meanwhile must not lead this beyond the scratch.
@@ -213,7 +202,7 @@ std::vector<std::size_t> count_in_buckets(const KeyReader& reader, std::uint64_t
     });
   });
   std::vector<std::size_t> occupied(buckets.size());
-  std::uint16_t* packed = scratch;
+  std::uint16_t* packed = scratch->data();
   BucketCounter counter;
   std::uint32_t begin = 0;
   for (std::size_t bucket = 0; bucket < buckets.size(); ++bucket) {
@@ -248,9 +237,14 @@ SparseCounter::SparseCounter(const ImageView& image, const MaskView& mask, const
       total_ += count;
     }
   } else {
-    in_buckets_ = count_in_buckets(reader, ignored, &total_);
+    packed_.swap(kept);
+    in_buckets_ = count_in_buckets(reader, ignored, &packed_, &total_);
     for (const std::size_t occupied : in_buckets_) size_ += occupied;
   }
+}
+
+SparseCounter::~SparseCounter() {
+  if (packed_.size() > kept.size() && packed_.size() <= kMostKept) packed_.swap(kept);
 }
 
 void SparseCounter::write(std::uint32_t* keys, std::uint32_t* counts) const {
@@ -259,7 +253,7 @@ void SparseCounter::write(std::uint32_t* keys, std::uint32_t* counts) const {
     *keys++ = static_cast<std::uint32_t>(key);
     *counts++ = table_[key];
   }
-  const std::uint16_t* packed = Scratch::data();
+  const std::uint16_t* packed = packed_.data();
   for (std::size_t bucket = 0; bucket < in_buckets_.size(); ++bucket) {
     const auto upper = static_cast<std::uint32_t>(bucket << kLowBits);
     for (std::size_t i = 0; i < in_buckets_[bucket]; ++i) {
@@ -273,7 +267,6 @@ void SparseCounter::write(std::uint32_t* keys, std::uint32_t* counts) const {
       *counts++ = count;
     }
   }
-  Scratch::release();
 }
 
 }  // namespace imgsim
