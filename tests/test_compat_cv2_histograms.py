@@ -15,7 +15,8 @@ METHODS = {
     "HISTCMP_BHATTACHARYYA": "bhattacharyya", "HISTCMP_HELLINGER": "bhattacharyya",
     "HISTCMP_CHISQR_ALT": "chi2-alt", "HISTCMP_KL_DIV": "kl",
 }  # fmt: skip
-MAJOR = int(cv2.__version__.split(".")[0])
+# What OpenCV gets wrong is shown for this version; a later one may have mended it.
+SHOWN = cv2.__version__ == "5.0.0"
 
 
 def pixels(dtype, shape=(17, 23, 3), seed=0):
@@ -74,7 +75,7 @@ def test_where_opencv_is_wrong_on_joint_histograms():
     assert ours.compareHist(cube, cube, ours.HISTCMP_CORREL) == 1.0
     exact = reference.comparison(cube.ravel(), other.ravel(), "correlation")
     assert ours.compareHist(cube, other, ours.HISTCMP_CORREL) == pytest.approx(exact, rel=1e-12)
-    if cv2.__version__ == "5.0.0":
+    if SHOWN:
         assert cv2.compareHist(cube, cube, cv2.HISTCMP_CORREL) == -1.0
         assert abs(cv2.compareHist(cube, other, cv2.HISTCMP_CORREL)) > 1
 
@@ -82,11 +83,12 @@ def test_where_opencv_is_wrong_on_joint_histograms():
 def test_where_opencv_is_wrong_on_degenerate_histograms():
     empty, full = np.zeros(8, np.float32), np.arange(8, dtype=np.float32)
     nan = np.full(8, np.nan, np.float32)
-    assert cv2.compareHist(empty, full, cv2.HISTCMP_CORREL) == 1.0  # the best match
     assert ours.compareHist(empty, full, ours.HISTCMP_CORREL) == 0.0
-    assert cv2.compareHist(empty, empty, cv2.HISTCMP_BHATTACHARYYA) == 1.0  # far from itself
     assert ours.compareHist(empty, empty, ours.HISTCMP_BHATTACHARYYA) == 0.0
-    assert cv2.compareHist(nan, full, cv2.HISTCMP_CORREL) == 1.0
+    if SHOWN:
+        assert cv2.compareHist(empty, full, cv2.HISTCMP_CORREL) == 1.0  # the best match
+        assert cv2.compareHist(empty, empty, cv2.HISTCMP_BHATTACHARYYA) == 1.0  # far from itself
+        assert cv2.compareHist(nan, full, cv2.HISTCMP_CORREL) == 1.0
     with pytest.raises(ours.error, match=r"H1\[0\] is NaN"):
         ours.compareHist(nan, full, ours.HISTCMP_CORREL)
 
@@ -97,14 +99,16 @@ def test_where_opencv_is_wrong_on_close_and_on_nearly_constant_histograms():
     other = (1e6 + rng.integers(0, 2, 500)).astype(np.float32)
     exact = reference.comparison(level, other, "correlation")
     assert ours.compareHist(level, other, ours.HISTCMP_CORREL) == pytest.approx(exact, rel=1e-12)
-    assert abs(cv2.compareHist(level, other, cv2.HISTCMP_CORREL) - exact) > 1e-6
+    if SHOWN:
+        assert abs(cv2.compareHist(level, other, cv2.HISTCMP_CORREL) - exact) > 1e-6
     near = level.copy()
     near[0] += 0.125
     exact = reference.comparison(level, near, "bhattacharyya")
     found = ours.compareHist(level, near, ours.HISTCMP_BHATTACHARYYA)
     assert found == pytest.approx(exact, rel=1e-6)
-    theirs = cv2.compareHist(level, near, cv2.HISTCMP_BHATTACHARYYA)
-    assert abs(theirs - exact) > 0.1 * exact
+    if SHOWN:
+        other = cv2.compareHist(level, near, cv2.HISTCMP_BHATTACHARYYA)
+        assert abs(other - exact) > 0.1 * exact
 
 
 def test_other_types_and_shapes():
@@ -247,7 +251,8 @@ def test_fractions_are_kept():
     image = np.zeros((4, 5), np.uint8)
     call = ([image], [0], None, [2], [0, 256])
     assert ours.calcHist(*call, np.full(2, 0.5, np.float32), True).tolist() == [20.5, 0.5]
-    assert theirs(*call, np.full(2, 0.5, np.float32), True).tolist() == [20, 0]
+    if SHOWN:
+        assert theirs(*call, np.full(2, 0.5, np.float32), True).tolist() == [20, 0]
 
 
 def test_nan_is_not_counted():
@@ -263,7 +268,7 @@ def test_accumulation_in_three_axes():
     hist = np.ones((6, 7, 8), np.float32)
     assert ours.calcHist(*call, hist, accumulate=True) is hist
     np.testing.assert_array_equal(hist, 1 + ours.calcHist(*call))
-    if cv2.__version__ == "5.0.0":
+    if SHOWN:
         found = cv2.calcHist(*call, np.ones((6, 7, 8), np.float32), accumulate=True)
         assert found.sum() == image[:, :, 0].size
 
