@@ -415,3 +415,33 @@ def test_tensors_are_taken_unless_they_require_a_gradient():
     with pytest.raises(InvalidTypeError, match=r"requires a gradient"):
         Embedding(with_gradient, name="f", size=4).describe(noise())
     assert Embedding(without, name="f", size=4).describe(noise()).shape == (5,)
+
+
+def test_a_result_that_is_used_again_is_copied_in_time(tmp_path):
+    """As by ``out=``: the function returns a view of one buffer, whoever calls it."""
+    buffer = np.zeros((64, 20000), np.float32)
+
+    def encode(images):
+        buffer[: len(images)] = images.mean(axis=(1, 2))[:, :1]
+        return buffer[: len(images)]
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(120):
+        Image.new("RGB", (9, 9), (number + 1, 0, 0)).save(folder / f"{number:03d}.png")
+    kind = isf.Embedding(encode, name="buffered", size=8, metric="euclidean")
+    with isf.Index.create(tmp_path / "index", kind) as index:
+        assert index.add(folder, threads=4).added == 120
+        for image in index.images(range(1, 121)):
+            assert set(image.descriptor.tolist()) == {float(image.id)}
+
+
+def test_a_function_that_works_in_place_changes_nothing_of_the_caller():
+    def encode(images):
+        for image in images:
+            image[:] = 0
+        return np.ones((len(images), 2))
+
+    pixels = np.full((9, 9, 3), 200, np.uint8)
+    isf.compare(pixels, pixels, isf.Embedding(encode, name="in place"))
+    assert (pixels == 200).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -256,3 +257,14 @@ def test_missing_packages_are_named(monkeypatch):
     for backend in ("auto", "opencv"):
         with pytest.raises(MissingExtraError, match=r"imgsim_fast\[onnx\]"):
             encoder(backend)
+
+
+def test_a_model_without_an_output_is_none(tmp_path):
+    """Three bytes of a good file changed: ONNX Runtime loads it all the same."""
+    data = base64.b64decode(
+        "CAg6SQoPCgF4EgF5IgdGbGF0dGVuEgFnWhwKAXgSFwoVCAESEQoDEgFuCgIIAwoCCAgKAggIaRUKAXkSEBwOCAES"
+        "CgoDEgFuugMIwAFCBAoAEA0="
+    )
+    (tmp_path / "model.onnx").write_bytes(data)
+    with pytest.raises(InvalidInputError, match=r"model\.onnx' (has no output|holds no ONNX)"):
+        get_measure("onnx", model=tmp_path / "model.onnx", backend="onnxruntime")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ _BATCH = 64  # images given to an encoder at once
 _CHUNK = 1 << 16  # numbers compared at once: half a megabyte of float64
 _PROBE = 224  # side of the image that tells how long an encoder's vectors are
 _MOST_ASPECT = 8
-_MOST_SIDE = 8192
+MOST_SIDE = 8192
 
 
 class Vectors(Measure):
@@ -65,6 +66,7 @@ class Vectors(Measure):
         self.near_identical = 0.98 if self.higher_is_better else 0.0
         self._length = None if length is None else _validate.as_count("length", length)
         self._probing = threading.Lock()
+        self._turns: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
 
     @property
     def row_length(self) -> int:
@@ -129,15 +131,18 @@ class Vectors(Measure):
     def _encoded(self, pixels: list[Pixels]) -> list[Row]:
         if not pixels:
             return []
-        try:
-            result = self._encode(pixels)
-        except (ImgsimError, MemoryError):
-            raise
-        except Exception as error:
-            raise InvalidInputError(
-                f"encoder {self.name!r} failed: {type(error).__name__}: {error}"
-            ) from error
-        return list(self._as_vectors(result, len(pixels)))
+        # An encoder that must be called by one thread at a time may also use its result again:
+        # whoever called it makes rows of it first.
+        with self._turns:
+            try:
+                result = self._encode(pixels)
+            except (ImgsimError, MemoryError):
+                raise
+            except Exception as error:
+                raise InvalidInputError(
+                    f"encoder {self.name!r} failed: {type(error).__name__}: {error}"
+                ) from error
+            return list(self._as_vectors(result, len(pixels)))
 
     def _as_vectors(self, result: Any, n: int) -> NDArray[np.float32]:
         """Check what an encoder returned; (n, d), or (n, d, 1, 1) as global pooling leaves it."""
@@ -269,7 +274,7 @@ class Embedding(Vectors):
         self._resize = one_of("resize", resize, _RESIZES)
         if near_identical is not None:
             self.near_identical = _as_finite("near_identical", near_identical)
-        self._lock = threading.Lock()
+        self._turns = threading.Lock()
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -282,11 +287,12 @@ class Embedding(Vectors):
         }
 
     def _encode(self, pixels: list[Pixels]) -> Any:
-        images: Any = pixels
-        if self._size is not None:
-            images = np.stack([resized(image, self._size, self._resize) for image in pixels])
-        with self._lock:
-            return self._function(images)
+        if self._size is None:
+            # Copies: a function that works in place must not change the caller's images.
+            return self._function([np.array(image) for image in pixels])
+        return self._function(
+            np.stack([resized(image, self._size, self._resize) for image in pixels])
+        )
 
 
 # ---- preparing images --------------------------------------------------------------------------
@@ -300,8 +306,8 @@ def as_size(size: int | Sequence[int]) -> tuple[int, int]:
     if len(sides) != 2:
         raise InvalidInputError(f"size must be an integer or (height, width), got {size!r}")
     height, width = (_validate.as_count("size", side) for side in sides)
-    if max(height, width) > _MOST_SIDE:
-        raise InvalidInputError(f"size must be at most {_MOST_SIDE}, got {size}")
+    if max(height, width) > MOST_SIDE:
+        raise InvalidInputError(f"size must be at most {MOST_SIDE}, got {size}")
     return height, width
 
 

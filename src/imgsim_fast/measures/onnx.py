@@ -19,11 +19,12 @@ from imgsim_fast.errors import (
     MissingModelError,
 )
 from imgsim_fast.measures import weights
-from imgsim_fast.measures.embedding import Pixels, Vectors, as_size, one_of, resized
+from imgsim_fast.measures.embedding import MOST_SIDE, Pixels, Vectors, as_size, one_of, resized
 
 __all__ = ["Onnx"]
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in [0, 1]
+_MOST_AT_ONCE = 4096  # images that a model wants in one batch
 _SIDE = 224  # where neither the caller nor the file tells
 _TYPES = {
     "tensor(float)": np.float32,
@@ -232,9 +233,7 @@ class _Runtime:
         if inputs[0].type not in _TYPES:
             raise InvalidInputError(f"model: {path!r} takes {inputs[0].type}, no real numbers")
         self.dtype: Any = _TYPES[inputs[0].type]
-        self._output = names[0] if output is None else output
-        if self._output not in names:
-            raise InvalidInputError(f"output must be one of {', '.join(names)}, got {output!r}")
+        self._output = _chosen(path, names, output)
         self._session = session
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
@@ -263,9 +262,7 @@ class _OpenCV:
             raise _no_model(path, error) from error
         if self._net.empty():
             raise MissingModelError(f"model: {path!r} holds no ONNX model")
-        if output is not None and output not in names:
-            raise InvalidInputError(f"output must be one of {', '.join(names)}, got {output!r}")
-        self._output = names[:1] if output is None else [output]
+        self._output = [_chosen(path, names, output)]
         self._lock = threading.Lock()
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
@@ -280,12 +277,26 @@ def _no_model(path: str, error: Exception) -> MissingModelError:
     return MissingModelError(f"model: {path!r} holds no ONNX model that can be run: {reason}")
 
 
+def _chosen(path: str, names: list[str], output: str | None) -> str:
+    """Return the output to take: the one asked for, or the first."""
+    if not names:
+        raise MissingModelError(f"model: {path!r} has no output")
+    if output is not None and output not in names:
+        raise InvalidInputError(f"output must be one of {', '.join(names)}, got {output!r}")
+    return names[0] if output is None else output
+
+
 def _shape(path: str, shape: list[Any], layout: str) -> _Shape:
     """Read the shape of an input: numbers where it is fixed, names or None where not."""
     sides = [side if isinstance(side, int) and side > 0 else None for side in shape]
     if len(sides) != 4:
         raise InvalidInputError(f"model: {path!r} takes no images: its input is {shape}")
     batch, *rest = sides
+    if max(rest[0] or 1, rest[1] or 1, rest[2] or 1) > MOST_SIDE or (batch or 1) > _MOST_AT_ONCE:
+        raise InvalidInputError(
+            f"model: {path!r} takes inputs of {shape}: at most {_MOST_AT_ONCE} images with sides "
+            f"of {MOST_SIDE}"
+        )
     channels = rest.pop(0 if layout == "nchw" else 2)
     if channels not in (3, None):
         raise InvalidInputError(
