@@ -83,6 +83,7 @@ ENTRIES = (
         for space, bins in (("grey", 256), ("rgb", 8), ("hsv", 8))
         for name in HISTOGRAMS
     ),
+    Entry("correlation", {"bins": 256, "ignore": "white"}),  # article 2's
     Entry("emd"),
     Entry("emd", {"colors": 8}),
     Entry("emd", {"position": 30}),
