@@ -201,6 +201,25 @@ def test_five_axes():
     np.testing.assert_array_equal(ours.calcHist(*call), cv2.calcHist(*call))
 
 
+def test_joint_counts_of_views():
+    """A view of a view has the owner of the memory for its base, whatever that looks like."""
+    whole = pixels("uint8", (10, 12, 3))
+    signed = whole.view(np.int8)[:]
+    views = (whole[:5], whole[:5, :6], whole[::2], whole[:, ::-1], signed.view(np.uint8))
+    for view in (*views, whole[..., :2], whole[..., ::-1]):
+        held = view.copy()
+        mask = (np.indices(view.shape[:2]).sum(0) % 3 == 0).astype(np.uint8)
+        axes = list(range(view.shape[2]))
+        for chosen in (None, mask):
+            for channels in (axes, axes[::-1]):
+                rest = (channels, chosen, [2] * len(axes), [0, 256] * len(axes))
+                assert (ours.calcHist([view], *rest) == theirs([held], *rest)).all()
+    pair, rest = [whole[:5, :6], whole[5:, 6:]], (None, [2] * 3, [0, 256] * 3)
+    for channels in ([0, 1, 2], [3, 4, 5], [0, 4, 2]):
+        held = [image.copy() for image in pair]
+        assert (ours.calcHist(pair, channels, *rest) == theirs(held, channels, *rest)).all()
+
+
 def test_default_ranges_tuples_vectors_and_empty_images():
     image = pixels("uint8")[:, :, 0].copy()
     expected = theirs([image], [0], None, [256], [0, 256])
