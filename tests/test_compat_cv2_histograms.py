@@ -301,6 +301,7 @@ CALL = {"images": [IMAGE], "channels": [0], "mask": None, "histSize": [8], "rang
     [({"images": []}, "nimages > 0"), ({"channels": []}, "channels is empty"),
      ({"channels": [3]}, "channels holds 3: the images have 3"), ({"channels": [-1]}, "holds -1"),
      ({"histSize": [8, 8]}, "csz == dims"), ({"histSize": [0]}, "at least one bin"),
+     ({"channels": [0] * 65, "histSize": [1] * 65, "ranges": []}, "histSize has 65 entries"),
      ({"ranges": [0, 100, 256]}, "rsz == dims\\*2"), ({"ranges": [5, 5]}, "below the upper"),
      ({"ranges": [256, 0]}, "below the upper"), ({"ranges": [0, np.nan]}, "below the upper"),
      ({"ranges": [0, np.inf]}, "below the upper"),
@@ -320,7 +321,9 @@ def test_what_calc_hist_refuses(changes, message):
     ("changes", "message"),
     [({"images": IMAGE}, r"write \[image\]"), ({"images": ["a"]}, r"images\[0\] must hold"),
      ({"channels": [0.5]}, "channels must be"), ({"histSize": ["8"]}, "histSize must be"),
-     ({"ranges": ["a", "b"]}, "ranges must be"), ({"hist": [0.0]}, "hist is not a numpy array"),
+     ({"ranges": ["a", "b"]}, "ranges must be"), ({"ranges": [0, 10**400]}, "ranges must be"),
+     ({"ranges": np.array([0, 256 + 3j])}, "ranges must be"),
+     ({"hist": [0.0]}, "hist is not a numpy array"),
      ({"mask": np.ones((4, 5))}, "mask must be boolean or uint8")],
 )  # fmt: skip
 def test_wrong_types_of_calc_hist(changes, message):

@@ -445,7 +445,7 @@ def _as_list(name: str, rows: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike
         if isinstance(rows, (str, bytes, Mapping)):
             raise TypeError
         return list(rows)  # type: ignore[arg-type]
-    except TypeError:
+    except (TypeError, NotImplementedError):
         raise InvalidTypeError(
             f"{name} must hold one ranking for each query, got {type(rows).__name__}"
         ) from None

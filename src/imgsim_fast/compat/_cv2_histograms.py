@@ -26,6 +26,7 @@ HISTCMP_CHISQR_ALT = comparison.METHODS["chi2-alt"]
 HISTCMP_KL_DIV = comparison.METHODS["kl"]
 
 _MOST_JOINT = 4  # channels that histogram() counts jointly
+_MOST_AXES = 32
 _LEVELS = {1: 256, 2: 65536}  # of unsigned integers, by their size
 
 
@@ -269,6 +270,8 @@ def _as_sizes(sizes: Sequence[int], dims: int) -> tuple[int, ...]:
     numbers = tuple(_as_whole("histSize", sizes))
     if len(numbers) != dims:
         raise error(f"histSize has {len(numbers)} entries for {dims} channels: csz == dims")
+    if dims > _MOST_AXES:
+        raise error(f"histSize has {dims} entries: dims <= {_MOST_AXES}")
     if min(numbers) < 1:
         raise error(f"histSize is {sizes!r}: every axis needs at least one bin")
     return numbers
@@ -276,8 +279,10 @@ def _as_sizes(sizes: Sequence[int], dims: int) -> tuple[int, ...]:
 
 def _as_limits(ranges: Any, planes: list[Array]) -> list[tuple[float, float]]:
     try:
+        if np.iscomplexobj(ranges):
+            raise TypeError
         ends = [] if ranges is None else np.asarray(ranges, np.float32).ravel().tolist()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise WrongTypeError(f"ranges must be a sequence of numbers, got {ranges!r}") from None
     if not ends and planes[0].dtype == np.uint8:
         ends = [0.0, 256.0] * len(planes)
