@@ -324,7 +324,8 @@ def test_large_and_small_numbers_within_the_range():
 
 @pytest.mark.parametrize(
     ("a", "b", "method", "normalize"),
-    [([1, 1], [1e150, 1e-200], "kl", True), ([1e-200, 1e150], [3, 4], "kl", True),
+    [([1, 1], [1e150, 1e-200], "kl", True), ([1e-27, 1e-27], [1e-27, 1e-295], "kl", True),
+     ([1e-27, 1e-27], [2e-27, 5e-320], "kl", True), ([1e-200, 1e150], [3, 4], "kl", True),
      ([1e302], [2e302], "chi2", False), ([1.7e308, 3], [1.6e308, 1], "chi2-alt", False),
      ([1.7e308, 0], [1.7e308, 1], "chi2-alt", False),
      ([5e-324], [1e-10], "chi2", False), ([5e-324, 1], [1e-10, 1], "chi2", False),
