@@ -16,6 +16,7 @@ import imgsim_fast as isf
 from imgsim_fast.compat import pot
 from imgsim_fast.compat import scipy as drop_in
 from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
+from imgsim_fast.evaluation import evaluate_labels
 from imgsim_fast.index import Index, build
 from tests.index_tools import GREY, made
 
@@ -148,6 +149,15 @@ def test_folders_that_cannot_be_listed_are_reported(tmp_path, folder, monkeypatc
 
 MASKED = np.ma.array([1.0, 2.0, 3.0], mask=[True, False, False])
 HUGE = 10**400
+STACK = np.stack([GREY] * 3, axis=-1)
+SQUARE = np.zeros((8, 8), np.uint8)
+
+
+def changed_sparse():
+    made_of = isf.SparseHistogram([1, 2], [3, 4], (8,))
+    made_of.keys.flags.writeable = True
+    made_of.keys[:] = 2
+    return made_of
 
 
 @pytest.mark.parametrize(
@@ -170,6 +180,16 @@ HUGE = 10**400
         (InvalidInputError, lambda: Index.create("a\0b")),
         (InvalidInputError, lambda: Index.open("")),
         (InvalidInputError, lambda: isf.compare(np.ma.array(GREY, mask=True), GREY)),
+        (InvalidTypeError, lambda: isf.structural_similarities(SQUARE, memoryview(SQUARE))),
+        (InvalidTypeError, lambda: isf.histograms(memoryview(STACK))),
+        (InvalidTypeError, lambda: isf.resize_area(GREY, memoryview(GREY))),
+        (InvalidTypeError, lambda: isf.sparse_histogram(STACK, memoryview(GREY))),
+        (InvalidTypeError, lambda: isf.sparse_histogram(STACK, [[1, 2], [3]])),
+        (InvalidTypeError, lambda: isf.sparse_histogram(STACK, ignore=memoryview(GREY))),
+        (InvalidTypeError, lambda: isf.histogram(STACK, [[1, 2], [3]])),
+        (InvalidTypeError, lambda: isf.histogram(STACK, 2, memoryview(GREY))),
+        (InvalidTypeError, lambda: evaluate_labels(memoryview(GREY), ["a"])),
+        (InvalidInputError, lambda: isf.compare_histograms(changed_sparse(), changed_sparse())),
     ],
 )
 def test_nonsense_gets_a_typed_error(error, call):

@@ -398,3 +398,11 @@ def test_bad_arguments_of_transfer_color(arguments, options, error, text):
 def test_bad_arguments_of_interpolate_images(arguments, options, error, text):
     with pytest.raises(error, match=text):
         isf.interpolate_images(*arguments, **options)
+
+
+def test_a_single_level_is_an_image_without_axes():
+    one, image = np.array(5, np.uint8), np.array([[7, 9]], np.uint8)
+    assert isf.match_histograms(one, image).shape == ()
+    assert isf.match_histograms(one, one).tolist() == 5
+    assert isf.interpolate_images(one, np.array(9, np.uint8), 0.5).tolist() == 7
+    assert isf.match_histograms(image, one).tolist() == [[5, 5]]

@@ -304,7 +304,7 @@ def test_negative_numbers_where_they_have_a_meaning():
 
 @pytest.mark.parametrize(
     ("a", "b", "method"),
-    [([1e-300, 1], [1e200, 1], "chi2"), ([1.7e308, 0], [1.7e308, 1.0], "chi2-alt"),
+    [([1e-300, 1], [1e200, 1], "chi2"), ([1.7e308, 0], [0, 1.0], "chi2-alt"),
      ([1.7e308, 1.7e308], [1.7e308, 1.7e308], "intersection")],
 )  # fmt: skip
 def test_beyond_the_range(a, b, method):
@@ -320,6 +320,29 @@ def test_large_and_small_numbers_within_the_range():
     assert isf.compare_histograms([1e300], [1e-300], "kl") == pytest.approx(
         1e300 * 600 * math.log(10), rel=1e-14
     )
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "method", "normalize"),
+    [([1, 1], [1e150, 1e-200], "kl", True), ([1e-27, 1e-27], [1e-27, 1e-295], "kl", True),
+     ([1e-27, 1e-27], [2e-27, 5e-320], "kl", True), ([1e-200, 1e150], [3, 4], "kl", True),
+     ([1e302], [2e302], "chi2", False), ([1.7e308, 3], [1.6e308, 1], "chi2-alt", False),
+     ([1.7e308, 0], [1.7e308, 1], "chi2-alt", False),
+     ([5e-324], [1e-10], "chi2", False), ([5e-324, 1], [1e-10, 1], "chi2", False),
+     ([1e-200, 3e-200], [4e-200, 2e-200], "chi2-alt", False),
+     ([1e-100, 1e250], [1e-90, 1e250], "chi2", True),
+     ([1e-200, 1e150], [1e-190, 2e150], "chi2-alt", True)],
+)  # fmt: skip
+def test_what_leaves_the_range_on_the_way(isa, a, b, method, normalize):
+    expected = reference.comparison(a, b, method, normalize)
+    found = isf.compare_histograms(a, b, method, normalize=normalize)
+    assert found == pytest.approx(expected, rel=1e-13)
+    assert isf.compare_histograms(a, a, method, normalize=normalize) == 0
+
+
+def test_a_share_below_the_range_is_not_left_out():
+    with pytest.raises(OutOfRangeError, match="beyond the range"):
+        isf.compare_histograms([1e-200, 1e150], [1, 1], "chi2", normalize=True)
 
 
 # ---- one against many ------------------------------------------------------------------------

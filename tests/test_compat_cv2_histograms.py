@@ -201,6 +201,25 @@ def test_five_axes():
     np.testing.assert_array_equal(ours.calcHist(*call), cv2.calcHist(*call))
 
 
+def test_joint_counts_of_views():
+    """A view of a view has the owner of the memory for its base, whatever that looks like."""
+    whole = pixels("uint8", (10, 12, 3))
+    signed = whole.view(np.int8)[:]
+    views = (whole[:5], whole[:5, :6], whole[::2], whole[:, ::-1], signed.view(np.uint8))
+    for view in (*views, whole[..., :2], whole[..., ::-1]):
+        held = view.copy()
+        mask = (np.indices(view.shape[:2]).sum(0) % 3 == 0).astype(np.uint8)
+        axes = list(range(view.shape[2]))
+        for chosen in (None, mask):
+            for channels in (axes, axes[::-1]):
+                rest = (channels, chosen, [2] * len(axes), [0, 256] * len(axes))
+                assert (ours.calcHist([view], *rest) == theirs([held], *rest)).all()
+    pair, rest = [whole[:5, :6], whole[5:, 6:]], (None, [2] * 3, [0, 256] * 3)
+    for channels in ([0, 1, 2], [3, 4, 5], [0, 4, 2]):
+        held = [image.copy() for image in pair]
+        assert (ours.calcHist(pair, channels, *rest) == theirs(held, channels, *rest)).all()
+
+
 def test_default_ranges_tuples_vectors_and_empty_images():
     image = pixels("uint8")[:, :, 0].copy()
     expected = theirs([image], [0], None, [256], [0, 256])
@@ -282,6 +301,7 @@ CALL = {"images": [IMAGE], "channels": [0], "mask": None, "histSize": [8], "rang
     [({"images": []}, "nimages > 0"), ({"channels": []}, "channels is empty"),
      ({"channels": [3]}, "channels holds 3: the images have 3"), ({"channels": [-1]}, "holds -1"),
      ({"histSize": [8, 8]}, "csz == dims"), ({"histSize": [0]}, "at least one bin"),
+     ({"channels": [0] * 65, "histSize": [1] * 65, "ranges": []}, "histSize has 65 entries"),
      ({"ranges": [0, 100, 256]}, "rsz == dims\\*2"), ({"ranges": [5, 5]}, "below the upper"),
      ({"ranges": [256, 0]}, "below the upper"), ({"ranges": [0, np.nan]}, "below the upper"),
      ({"ranges": [0, np.inf]}, "below the upper"),
@@ -301,7 +321,9 @@ def test_what_calc_hist_refuses(changes, message):
     ("changes", "message"),
     [({"images": IMAGE}, r"write \[image\]"), ({"images": ["a"]}, r"images\[0\] must hold"),
      ({"channels": [0.5]}, "channels must be"), ({"histSize": ["8"]}, "histSize must be"),
-     ({"ranges": ["a", "b"]}, "ranges must be"), ({"hist": [0.0]}, "hist is not a numpy array"),
+     ({"ranges": ["a", "b"]}, "ranges must be"), ({"ranges": [0, 10**400]}, "ranges must be"),
+     ({"ranges": np.array([0, 256 + 3j])}, "ranges must be"),
+     ({"hist": [0.0]}, "hist is not a numpy array"),
      ({"mask": np.ones((4, 5))}, "mask must be boolean or uint8")],
 )  # fmt: skip
 def test_wrong_types_of_calc_hist(changes, message):

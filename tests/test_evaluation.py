@@ -13,7 +13,13 @@ from sklearn.metrics import average_precision_score
 
 import imgsim_fast as isf
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
-from imgsim_fast.evaluation import evaluate_labels, evaluate_ranking, evaluate_values, rank
+from imgsim_fast.evaluation import (
+    LabelledDatabase,
+    evaluate_labels,
+    evaluate_ranking,
+    evaluate_values,
+    rank,
+)
 from tests import reference_evaluation as reference
 
 inf, nan = math.inf, math.nan
@@ -313,3 +319,11 @@ def test_other_mistakes_are_named(name):
     kind, message, call = OTHERS[name]
     with pytest.raises(kind, match=f"^{message}"):
         call()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 4])
+def test_every_query_needs_one_ranking(rows):
+    database = LabelledDatabase(3, ["a", "b", "a"], ["a", "b", "a"], "self")
+    with pytest.raises(InvalidInputError, match=r"^rankings .*3 queries"):
+        database.score([np.array([1, 2])] * rows, [1, 2])
+    assert database.score([np.array([1, 2])] * 3, [1, 2]).queries == 3

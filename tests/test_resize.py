@@ -24,6 +24,22 @@ def test_equals_fractions(isa, width):
         assert (isf.resize_area(image, shape) == reference_ssim.resize_area(image, shape)).all()
 
 
+@pytest.mark.parametrize("height", SIZES)
+def test_output_rows_within_one_row_equal_fractions(height):
+    """Rows that lie in the same row as the one before are copies."""
+    for image in (noise(5, 9), noise(7, 6)[:, ::-2], noise(1, 4), noise(3, 4).T):
+        for shape in ((height, 3), (height, 1), (height, 13)):
+            assert (isf.resize_area(image, shape) == reference_ssim.resize_area(image, shape)).all()
+
+
+def test_one_side_shrinks_and_the_other_grows():
+    """In time of input and output: one times the other would be 20 minutes."""
+    row = noise(1, 1_000_000)
+    expected = int((2 * int(row.sum()) + row.size) // (2 * row.size))
+    assert (isf.resize_area(row, (1_000_000, 1)) == expected).all()
+    assert (isf.resize_area(row.T, (1, 1_000_000)) == expected).all()
+
+
 def test_ties_are_rounded_up():
     assert isf.resize_area(np.array([[0, 1]], np.uint8), (1, 1)).tolist() == [[1]]
     assert isf.resize_area(np.array([[2, 3]], np.uint8), (1, 1)).tolist() == [[3]]

@@ -281,6 +281,20 @@ def test_symmetry_and_bounds(isa):
         assert turned == pytest.approx(forth, abs=1e-14)
 
 
+def test_rounding_does_not_leave_the_bounds(isa):
+    rng = np.random.default_rng(0)
+    highest, lowest = [], []
+    for _ in range(500):
+        image = rng.random((7, 8))
+        close = image * (1 + 1e-16 * rng.integers(-3, 4, image.shape))
+        for other, mode in ((close, highest), (close - 2 * image.mean(), lowest)):
+            ours, map_ = isf.structural_similarity(image, other, data_range=1e-30, full=True)
+            mode += [ours, map_.max(), map_.min()]
+            assert -1 <= map_.min() <= ours <= map_.max() <= 1
+    assert max(highest) == 1
+    assert min(lowest) < -0.999
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, np.float64])
 def test_the_map_does_not_change_the_mean(isa, kind):
     x, y = noise(40, 533).astype(kind), noise(40, 533).astype(kind)

@@ -199,8 +199,10 @@ void filtered_similarity(const FilteredRow& row, const SsimConstants& constants,
     covariance = covariance < variances ? covariance : variances;
     covariance = covariance > -variances ? covariance : -variances;
     const double u = x + shift, v = y + shift;
-    const double s = ((2 * (u * v) + c1) * (norm * covariance + c2)) /
-                     ((u * u + v * v + c1) * (norm * variances + c2));
+    double s = ((2 * (u * v) + c1) * (norm * covariance + c2)) /
+               ((u * u + v * v + c1) * (norm * variances + c2));
+    s = 1.0 < s ? 1.0 : s;  // NaN stays
+    s = -1.0 > s ? -1.0 : s;
     totals[j] += s;
     if (Map) map[j] = s;
   }

@@ -41,8 +41,12 @@ struct Shares {
 inline double divergence_term(double a, double b, const Shares& shares) {
   const double p = a * shares.fa, q = b != 0.0 ? b * shares.fb : kMissing * shares.den;
   const double ratio = p / q;
-  const bool plain = ratio > 1e-300 && ratio < 1e300;
-  return p * (plain ? std::log(ratio) : std::log(p) - std::log(q));
+  if (ratio > 1e-300 && ratio < 1e300 && q > 1e-290) return p * std::log(ratio);
+  // Logarithms of the factors: the products may have left the range.
+  const double log_p = std::log(a) + std::log(shares.fa);
+  const double log_q =
+      b != 0.0 ? std::log(b) + std::log(shares.fb) : std::log(kMissing) + std::log(shares.den);
+  return p * (log_p - log_q);
 }
 
 // out[r] = compare(r).value for all rows; the lowest row whose status is not good stops the batch.

@@ -131,14 +131,22 @@ bool is_scale_free(Comparison method, bool normalize) {
   return normalize || method == Comparison::correlation || method == Comparison::bhattacharyya;
 }
 
-std::vector<double> brought_to_one(const Side& side) {
+int exponent_of(const Side& side) {
+  return side.magnitude() == 0.0 ? 0 : std::ilogb(side.magnitude());
+}
+
+// *lost: whether a bin has left the range.
+std::vector<double> brought_to_one(const Side& side, bool* lost) {
   alignas(64) double scratch[kBlock];
   std::vector<double> scaled(side.blocks.bins());
-  const int exponent = side.magnitude() == 0.0 ? 0 : std::ilogb(side.magnitude());
+  const int exponent = exponent_of(side);
   for_each_block(scaled.size(), [&](std::size_t begin, std::size_t n) {
     const double* x = side.blocks.at(begin, n, scratch);
-    for (std::size_t j = 0; j < n; ++j)  // in two steps: the factor itself may not be a double
-      scaled[begin + j] = std::ldexp(std::ldexp(x[j], -exponent / 2), -(exponent - exponent / 2));
+    for (std::size_t j = 0; j < n; ++j) {  // in two steps: the factor itself may not be a double
+      const double y = std::ldexp(std::ldexp(x[j], -exponent / 2), -(exponent - exponent / 2));
+      if (x[j] != 0.0 && std::fabs(y) < std::numeric_limits<double>::min()) *lost = true;
+      scaled[begin + j] = y;
+    }
   });
   return scaled;
 }
@@ -220,24 +228,112 @@ double value_of(Comparison method, bool normalize, const Side& a, const Side& b)
   return 0.0;
 }
 
+// ---- beyond the range of doubles -------------------------------------------------------------
+
+// m 2^e, for what leaves the range of doubles on its way to a result within it.
+struct Wide {
+  Wide() = default;
+  explicit Wide(double value, int exponent = 0) : m(std::frexp(value, &e)) { e += exponent; }
+
+  double times(int exponent) const { return std::ldexp(m, std::clamp(e + exponent, -9999, 9999)); }
+
+  int e = 0;  // before m, which sets it
+  double m = 0;
+};
+
+Wide operator*(Wide a, Wide b) {
+  return Wide(a.m * b.m, a.e + b.e);
+}
+Wide operator/(Wide a, Wide b) {
+  return Wide(a.m / b.m, a.e - b.e);
+}
+
+Wide operator+(Wide a, Wide b) {
+  if (a.m == 0.0) return b;
+  if (b.m == 0.0) return a;
+  const int e = std::max(a.e, b.e);
+  return Wide(a.times(-e) + b.times(-e), e);
+}
+
+Wide operator-(Wide a, Wide b) {
+  b.m = -b.m;
+  return a + b;
+}
+
+double log_of_ratio(Wide p, Wide q) {
+  constexpr double kLog2 = 0.693147180559945309417;
+  const Wide ratio = p / q;
+  return std::abs(ratio.e) < 1000 ? std::log(ratio.times(0)) : std::log(ratio.m) + ratio.e * kLog2;
+}
+
+// chi2, chi2_alt and kl of shares p / den and q / den, or of the numbers themselves; slow.
+double wide_value_of(Comparison method, bool normalize, const Side& a, const Side& b) {
+  Wide fa(1.0), fb(1.0), den(1.0);
+  if (normalize) {
+    bool lost = false;
+    const auto total = [&](const Side& side) {
+      const std::vector<double> scaled = brought_to_one(side, &lost);
+      const Side one(Blocks({BinRows::Type::f64, scaled.data(), 1, scaled.size()}, 0));
+      return one.is_empty() ? Wide(1.0) : Wide(one.total, exponent_of(side));
+    };
+    fa = total(b);  // an empty histogram stays empty
+    fb = total(a);
+    den = fa * fb;
+  }
+  const Wide missing = Wide(kMissing) * den;
+  std::vector<Wide> terms;
+  terms.reserve(a.blocks.bins());
+  int largest = std::numeric_limits<int>::min();
+  alignas(64) double scratch_a[kBlock], scratch_b[kBlock];
+  for_each_block(a.blocks.bins(), [&](std::size_t begin, std::size_t n) {
+    const double* x = a.blocks.at(begin, n, scratch_a);
+    const double* y = b.blocks.at(begin, n, scratch_b);
+    for (std::size_t j = 0; j < n; ++j) {
+      const Wide p = Wide(x[j]) * fa, q = Wide(y[j]) * fb;
+      const Wide divisor = method == Comparison::chi2_alt ? p + q : p;
+      if (divisor.m == 0.0) continue;
+      const Wide d = p - q;
+      const Wide term = method == Comparison::kl
+                            ? p * Wide(log_of_ratio(p, q.m != 0.0 ? q : missing))
+                            : d * d / divisor;
+      if (term.m == 0.0) continue;
+      terms.push_back(term);
+      largest = std::max(largest, term.e);
+    }
+  });
+  if (terms.empty()) return 0.0;
+  ExactSum sum;
+  for (const Wide& term : terms) sum.add(term.times(-largest));
+  const Wide value = Wide(sum.value(), largest) / den;
+  return value.times(method == Comparison::chi2_alt ? 1 : 0);
+}
+
 ComparisonResult compare(Comparison method, bool normalize, const Side& a, const Side& b) {
   const bool negative_allowed = takes_negative(method, normalize);
   if (!a.is_good(negative_allowed)) return {ComparisonStatus::bad_first, 0};
   if (!b.is_good(negative_allowed)) return {ComparisonStatus::bad_second, 0};
+  const bool divides = method == Comparison::chi2 || method == Comparison::chi2_alt;
+  const auto wide = [&] {
+    const double value = wide_value_of(method, normalize, a, b);
+    return ComparisonResult{
+        std::isfinite(value) ? ComparisonStatus::good : ComparisonStatus::out_of_range, value};
+  };
   if (a.is_extreme() || b.is_extreme()) {
     if (is_scale_free(method, normalize)) {
-      const std::vector<double> scaled_a = brought_to_one(a), scaled_b = brought_to_one(b);
+      bool lost = false;
+      const std::vector<double> scaled_a = brought_to_one(a, &lost);
+      const std::vector<double> scaled_b = brought_to_one(b, &lost);
+      if (lost && (divides || method == Comparison::kl)) return wide();
       const std::size_t bins = a.blocks.bins();
       return compare(method, normalize,
                      Side(Blocks({BinRows::Type::f64, scaled_a.data(), 1, bins}, 0)),
                      Side(Blocks({BinRows::Type::f64, scaled_b.data(), 1, bins}, 0)));
     }
-    const bool adds = method == Comparison::chi2 || method == Comparison::chi2_alt;
-    if (adds && std::max(a.magnitude(), b.magnitude()) > 0x1p1000)
-      return {ComparisonStatus::out_of_range, 0};
+    if (divides) return wide();
   }
   const double value = value_of(method, normalize, a, b);
-  return {std::isfinite(value) ? ComparisonStatus::good : ComparisonStatus::out_of_range, value};
+  if (std::isfinite(value)) return {ComparisonStatus::good, value};
+  return divides ? wide() : ComparisonResult{ComparisonStatus::out_of_range, value};
 }
 
 double nanoseconds_per_bin(Comparison method) {

@@ -298,6 +298,14 @@ def as_rgb(name: str, image: ArrayLike, *, grey: bool = False) -> NDArray[np.uin
     return array
 
 
+def one_for_each(name: str, value: Any, channels: int) -> list[Any]:
+    """Return a number as often as there are channels, or the elements of a sequence."""
+    try:
+        return [value] * channels if np.ndim(value) == 0 else list(value)
+    except (TypeError, ValueError, NotImplementedError) as error:  # ragged lists, memoryviews
+        raise InvalidTypeError(f"{name} must be one number or a sequence, got {value!r}") from error
+
+
 def as_number(name: str, value: float, *, least: float, most: float) -> float:
     """Return a number between two ends, both included."""
     try:

@@ -284,8 +284,8 @@ def _from_channels(rows: Iterable[Array], pixels: Array, channel_axis: object) -
     image = np.empty_like(pixels, order="C", subok=False)
     axis = _axis_of("image", pixels, channel_axis)
     channels = image[None] if axis is None else np.moveaxis(image, axis, 0)
-    for channel, row in zip(channels, rows, strict=True):
-        channel[...] = row.reshape(channel.shape)
+    for c, row in zip(range(len(channels)), rows, strict=True):
+        channels[c, ...] = row.reshape(channels.shape[1:])
     return image
 
 

@@ -157,7 +157,13 @@ def _compare_sparse(a: object, b: object, number: int, normalize: bool) -> float
         )
     if a.shape != b.shape:
         raise InvalidInputError(f"a and b must have the same shape, got {a.shape} and {b.shape}")
-    return _core.compare_sparse(number, normalize, a.keys, a.counts, b.keys, b.counts, a.bins)
+    try:
+        return _core.compare_sparse(number, normalize, a.keys, a.counts, b.keys, b.counts, a.bins)
+    except _core.BadHistogramError as error:
+        raise InvalidInputError(
+            f"{'b' if error.which else 'a'} has changed since it was made: its keys do not "
+            f"ascend below {a.bins}, or its counts add up to 2**32 or more"
+        ) from None
 
 
 def _explain_method(method: object) -> NoReturn:

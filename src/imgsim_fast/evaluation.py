@@ -350,7 +350,12 @@ class LabelledDatabase:
         return _score(self._codes_of(rankings), self.asked, totals, at)
 
     def _codes_of(self, rankings: Iterable[Integers]) -> Iterator[Integers]:
+        query, queries = -1, len(self.asked)
         for query, row in enumerate(rankings):
+            if query == queries:
+                raise InvalidInputError(
+                    f"rankings has more than one row for each of {queries} queries"
+                )
             outside = (row < 0) | (row >= len(self.codes))
             if outside.any():
                 place = int(outside.argmax())
@@ -364,6 +369,8 @@ class LabelledDatabase:
                     f"ranking[{query}] names item {times.argmax()} {times.max()} times"
                 )
             yield self.codes[row[row != self.itself[query]]]
+        if query + 1 < queries:
+            raise InvalidInputError(f"rankings has {query + 1} rows for {queries} queries")
 
 
 def _score(
@@ -438,7 +445,7 @@ def _as_list(name: str, rows: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike
         if isinstance(rows, (str, bytes, Mapping)):
             raise TypeError
         return list(rows)  # type: ignore[arg-type]
-    except TypeError:
+    except (TypeError, NotImplementedError):
         raise InvalidTypeError(
             f"{name} must hold one ranking for each query, got {type(rows).__name__}"
         ) from None

@@ -128,7 +128,7 @@ def histograms(
     else:
         try:
             listed = list(images)  # type: ignore[arg-type]
-        except TypeError as error:
+        except (TypeError, NotImplementedError) as error:
             raise InvalidTypeError(
                 f"images must be a sequence of arrays, got {images!r}"
             ) from error
@@ -159,7 +159,7 @@ def _joint(
             "takes many images"
         )
     selected = _validate.as_mask(mask, pixels.shape[:2])
-    numbers = [bins] * channels if np.ndim(bins) == 0 else list(bins)  # type: ignore[arg-type]
+    numbers = _validate.one_for_each("bins", bins, channels)
     ranges = _ranges(range, channels)
     for name, given in (("bins", numbers), ("range", ranges)):
         if len(given) != channels:
@@ -188,7 +188,7 @@ def _ranges(range: Any, channels: int) -> list[Any]:
     """Return one range per channel from a pair for all or from a sequence of pairs."""
     try:
         listed = list(range)
-    except TypeError as error:
+    except (TypeError, NotImplementedError) as error:
         raise InvalidTypeError(f"range must be two numbers or pairs, got {range!r}") from error
     if not listed:
         raise InvalidTypeError(f"range must be two numbers or pairs, got {range!r}")

@@ -80,7 +80,7 @@ def check_resizable(name: str, pixels: NDArray[Any]) -> None:
 def _as_sides(shape: tuple[int, int]) -> tuple[int, int]:
     try:
         height, width = shape
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, NotImplementedError) as error:
         raise InvalidTypeError(f"shape must be two integers, got {shape!r}") from error
     sides = _validate.as_count("shape[0]", height), _validate.as_count("shape[1]", width)
     if max(sides) >= _core.MOST_RESIZED:

@@ -205,7 +205,7 @@ def _as_bytes(image: ArrayLike) -> NDArray[np.uint8]:
 
 
 def _as_bins(bins: int | Sequence[int], channels: int) -> tuple[int, ...]:
-    listed: list[Any] = [bins] * channels if np.ndim(bins) == 0 else list(bins)  # type: ignore[arg-type]
+    listed = _validate.one_for_each("bins", bins, channels)
     if len(listed) != channels:
         raise InvalidInputError(
             f"bins must have one entry for each of the {channels} channels, got {len(listed)}"
@@ -224,7 +224,7 @@ def _as_colour(ignore: str | int | Sequence[int], channels: int) -> tuple[int, .
     try:
         levels: list[Any] = [ignore] if np.ndim(ignore) == 0 else list(ignore)  # type: ignore[arg-type]
         colour = tuple(operator.index(level) for level in levels)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, NotImplementedError) as error:
         raise InvalidTypeError(f"ignore must be 'white' or levels, got {ignore!r}") from error
     if len(colour) != channels:
         raise InvalidInputError(
@@ -238,7 +238,7 @@ def _as_colour(ignore: str | int | Sequence[int], channels: int) -> tuple[int, .
 def _as_shape(shape: Sequence[int]) -> tuple[int, ...]:
     try:
         sizes = tuple(shape)
-    except TypeError as error:
+    except (TypeError, NotImplementedError) as error:
         raise InvalidTypeError(f"shape must be a sequence of integers, got {shape!r}") from error
     sizes = tuple(_validate.as_count("shape", size) for size in sizes)
     if not sizes or math.prod(sizes) > _MOST:

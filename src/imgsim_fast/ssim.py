@@ -291,7 +291,7 @@ def _as_images(images: Any, query: Array, dtype: np.dtype[Any], resize: bool) ->
         return views
     try:
         listed = list(images)
-    except TypeError as error:
+    except (TypeError, NotImplementedError) as error:
         raise InvalidTypeError(f"images must be a sequence of arrays, got {images!r}") from error
     views = []
     for i, image in enumerate(listed):

@@ -26,6 +26,7 @@ HISTCMP_CHISQR_ALT = comparison.METHODS["chi2-alt"]
 HISTCMP_KL_DIV = comparison.METHODS["kl"]
 
 _MOST_JOINT = 4  # channels that histogram() counts jointly
+_MOST_AXES = 32
 _LEVELS = {1: 256, 2: 65536}  # of unsigned integers, by their size
 
 
@@ -164,7 +165,7 @@ def calcHist(  # noqa: N802
     array([2., 2.], dtype=float32)
     """
     try:
-        planes = _as_planes(images, channels)
+        planes, joint = _as_planes(images, channels)
         sizes = _as_sizes(histSize, len(planes))
         limits = _as_limits(ranges, planes)
         selected = _validate.as_mask(mask, planes[0].shape)
@@ -175,7 +176,7 @@ def calcHist(  # noqa: N802
     target = _as_target(hist, sizes, accumulate)
     total = math.prod(sizes)
     _memory.check(12 * total, f"a histogram of {total} bins")
-    counts = _counts(planes, sizes, limits, selected).reshape(sizes)
+    counts = _counts(planes, joint, sizes, limits, selected).reshape(sizes)
     if target is None:
         return counts.astype(np.float32)
     view = target.reshape(sizes)  # at most an axis of length 1 less: never a copy
@@ -187,13 +188,17 @@ def calcHist(  # noqa: N802
 
 
 def _counts(
-    planes: list[Array], sizes: tuple[int, ...], limits: list[tuple[float, float]], mask: Any
+    planes: list[Array],
+    joint: Array | None,
+    sizes: tuple[int, ...],
+    limits: list[tuple[float, float]],
+    mask: Any,
 ) -> NDArray[np.int64]:
     whole = all(limit == (0, 256) for limit in limits)
     if planes[0].dtype == np.uint8 and whole and len(planes) <= _MOST_JOINT:
         if len(planes) == 1:
             return histogram(planes[0], sizes[0], mask=mask)
-        return histogram(_together(planes), sizes, mask=mask)
+        return histogram(np.stack(planes, axis=-1) if joint is None else joint, sizes, mask=mask)
     at = np.zeros(planes[0].shape, np.int64)
     inside = np.ones(at.shape, bool) if mask is None else mask != 0
     for plane, size, (low, high) in zip(planes, sizes, limits, strict=True):
@@ -218,27 +223,8 @@ def _bins_of(
     return np.clip(bins, 0, size - 1).astype(np.int64), counted
 
 
-def _together(planes: list[Array]) -> Array:
-    """Return the planes as one (h, w, c) array: a view if they are an image's channels in order."""
-    base = planes[0].base
-    if (
-        base is not None
-        and base.ndim == 3
-        and base.shape[2] == len(planes)
-        and all(
-            plane.base is base
-            and plane.strides == base.strides[:2]
-            and plane.__array_interface__["data"][0]
-            == base.__array_interface__["data"][0] + c * base.strides[2]
-            for c, plane in enumerate(planes)
-        )
-    ):
-        return base
-    return np.stack(planes, axis=-1)
-
-
-def _as_planes(images: Any, channels: Sequence[int]) -> list[Array]:
-    """Return the chosen channels, each of shape (h, w)."""
+def _as_planes(images: Any, channels: Sequence[int]) -> tuple[list[Array], Array | None]:
+    """Return the chosen channels, each of shape (h, w), and the image if they are all of it."""
     if not isinstance(images, (list, tuple)):  # a bare array would be a list of rows
         raise WrongTypeError(
             f"images must be a list of arrays, got {type(images).__name__}: write [image]"
@@ -268,7 +254,9 @@ def _as_planes(images: Any, channels: Sequence[int]) -> list[Array]:
                 f"images must have one size and type: {chosen[0].shape} of {chosen[0].dtype} and "
                 f"{plane.shape} of {plane.dtype}"
             )
-    return chosen
+    first = planes[numbers[0]][0]
+    whole = [n for n, (i, _) in enumerate(planes) if i == first]
+    return chosen, arrays[first] if arrays[first].ndim == 3 and numbers == whole else None
 
 
 def _as_whole(name: str, values: Any) -> list[int]:
@@ -282,6 +270,8 @@ def _as_sizes(sizes: Sequence[int], dims: int) -> tuple[int, ...]:
     numbers = tuple(_as_whole("histSize", sizes))
     if len(numbers) != dims:
         raise error(f"histSize has {len(numbers)} entries for {dims} channels: csz == dims")
+    if dims > _MOST_AXES:
+        raise error(f"histSize has {dims} entries: dims <= {_MOST_AXES}")
     if min(numbers) < 1:
         raise error(f"histSize is {sizes!r}: every axis needs at least one bin")
     return numbers
@@ -289,8 +279,10 @@ def _as_sizes(sizes: Sequence[int], dims: int) -> tuple[int, ...]:
 
 def _as_limits(ranges: Any, planes: list[Array]) -> list[tuple[float, float]]:
     try:
+        if np.iscomplexobj(ranges):
+            raise TypeError
         ends = [] if ranges is None else np.asarray(ranges, np.float32).ravel().tolist()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise WrongTypeError(f"ranges must be a sequence of numbers, got {ranges!r}") from None
     if not ends and planes[0].dtype == np.uint8:
         ends = [0.0, 256.0] * len(planes)
