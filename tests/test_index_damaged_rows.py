@@ -102,10 +102,9 @@ def test_every_call_names_the_segment(photos, tmp_path, setting, change, row):
             "evaluate": lambda: isf.evaluate(index, label, k=1),
             "images": lambda: index.images(range(1, IMAGES + 1)),
         }
-        for call, function in calls.items():
+        for function in calls.values():
             with pytest.raises(IndexCorruptError, match=r"segment-00000001: row \d"):
                 function()
-                pytest.fail(f"{call} has not noticed it")
 
 
 def damage(path, dtype, change, row):

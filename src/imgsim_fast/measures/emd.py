@@ -147,7 +147,7 @@ class ColorEMD(Measure):
 
     def first_bad(self, rows: Rows) -> tuple[int, str] | None:
         """Find a row that is no palette."""
-        packed = rows if isinstance(rows, RaggedRows) else RaggedRows.of(rows, self.row_dtype)
+        packed = rows if isinstance(rows, RaggedRows) else RaggedRows.of(list(rows), self.row_dtype)
         lengths = np.diff(packed.offsets)
         odd = np.flatnonzero((lengths == 0) | (lengths % self._columns != 0))
         if odd.size:
