@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 import imgsim_fast as isf
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
-from imgsim_fast.index import Matches
+from imgsim_fast.index import Matches, rerank
 from imgsim_fast.measures import describe, get_measure
 from tests.index_tools import GREY, as_list, write
 from tests.measure_tools import Alike, Corner, Levels
@@ -24,6 +25,19 @@ MEASURES = [
     get_measure("wasserstein", bins=7),
     get_measure("wasserstein", p=2),
 ]
+
+
+class Pixels(Levels):
+    """Descriptors as large as the images; the value is a difference of the first pixels."""
+
+    higher_is_better = False
+    row_dtype = np.dtype(np.uint8)
+
+    def describe(self, image):
+        return np.array(image).reshape(-1)
+
+    def values(self, query, rows, threads):
+        return np.array([abs(float(row[0]) - float(query[0])) for row in rows])
 
 
 def made(path, folder):
@@ -150,6 +164,26 @@ def test_when_all_files_have_gone_nothing_is_found_and_all_is_said(changing, fol
 def test_an_empty_index_has_no_candidates(tmp_path):
     with isf.Index.create(tmp_path / "index") as index:
         assert as_list(index.search(GREY, rerank=Levels())) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_few_descriptors_are_in_memory_at_once(tmp_path, monkeypatch, threads):
+    monkeypatch.setattr(rerank, "_MOST_BYTES", 1 << 20)
+    (tmp_path / "photos").mkdir()
+    for number in range(24):
+        pixels = np.full((1000, 1000), 10 * number, np.uint8)  # 1 MB
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number:02d}.png")
+    query = tmp_path / "photos" / "07.png"
+    with isf.Index.create(tmp_path / "index") as index:
+        index.add(tmp_path / "photos", threads=1)
+        tracemalloc.start()
+        try:
+            found = index.search(query, 24, rerank=Pixels(), threads=threads)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert found.distances.tolist() == sorted(10.0 * abs(number - 7) for number in range(24))
+    assert most < 18e6  # all of them are 24 MB, and were there twice
 
 
 def test_batches_do_not_depend_on_the_threads(index, photos):

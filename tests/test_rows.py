@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -17,9 +18,10 @@ from imgsim_fast.errors import (
     InvalidInputError,
     InvalidTypeError,
 )
+from imgsim_fast.index import build
 from imgsim_fast.measures import get_measure
 from imgsim_fast.measures.base import rank
-from imgsim_fast.rows import RaggedRows, as_matrix, as_rows, concatenate
+from imgsim_fast.rows import PickedRows, RaggedRows, as_matrix, as_rows
 from tests.measure_tools import Levels
 
 UINT32 = np.dtype(np.uint32)
@@ -62,13 +64,28 @@ def test_masks_pick_rows():
     assert [list(row) for row in picked] == [list(row) for row in rows[::2]]
 
 
-def test_stacking_and_joining():
+@pytest.mark.parametrize("most", [1, 3, 4, 20, 50, 1 << 22])
+def test_picked_rows_come_in_pieces(most):
     rows = some_rows()
     ragged = as_rows(rows, UINT32, None)
-    both = concatenate([ragged[:4], ragged[4:]])
-    assert [list(row) for row in both] == [list(row) for row in rows]
-    matrix = as_rows([np.arange(3), np.arange(3)], np.dtype(int), 3)
-    assert as_matrix(concatenate([matrix, matrix])).shape == (4, 3)
+    part_of, row_of = np.array([1, 0, 1, 0, 1]), np.array([4, 1, 0, 3, 2])
+    wanted = [rows[4 * part + row] for part, row in zip(part_of, row_of, strict=True)]
+    picked = PickedRows([ragged[:4], ragged[4:]], part_of, row_of)
+    assert picked.lengths().tolist() == [len(row) for row in wanted]
+    pieces = list(picked.pieces(most))
+    assert np.concatenate(pieces).tolist() == np.concatenate(wanted).tolist()
+    longest = max(row.nbytes for row in wanted)
+    assert max(piece.nbytes for piece in pieces) <= max(most, longest)
+
+    matrix = np.arange(12, dtype=UINT32).reshape(4, 3)
+    picked = PickedRows([matrix, matrix + 50], np.array([1, 0, 0]), np.array([0, 3, 1]))
+    assert picked.lengths().tolist() == [3, 3, 3]
+    numbers = np.concatenate(list(picked.pieces(most)))
+    assert numbers.tolist() == [50, 51, 52, 9, 10, 11, 3, 4, 5]
+
+
+def test_stacking():
+    ragged = as_rows(some_rows(), UINT32, None)
     assert as_rows([], UINT32, 5).shape == (0, 5)
     with pytest.raises(TypeError, match="ragged"):
         as_matrix(ragged)
@@ -137,6 +154,55 @@ def test_small_segments_of_ragged_rows_merge(folder, tmp_path):
                 index.search(paths[20], 30), other.search(paths[20], 30), strict=True
             ):
                 assert list(found) == list(wanted)
+
+
+class Pixels(Levels):
+    """Rows as large as the images."""
+
+    row_dtype = np.dtype(np.uint8)
+
+    def describe(self, image):
+        return np.array(image).reshape(-1)
+
+    def values(self, query, rows, threads):
+        return np.array([float(row.sum()) for row in rows])
+
+
+def test_merging_takes_little_memory(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(17):
+        pixels = np.full((2000, 1500), number, np.uint8)  # 3 MB
+        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+    paths = sorted(folder.iterdir())
+    with isf.Index.create(tmp_path / "index", Pixels()) as index:
+        for path in paths[:16]:
+            index.add([path], threads=1)
+        assert index.stats().segments == 16
+        tracemalloc.start()
+        try:
+            index.add([paths[16]], threads=1)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert index.stats().segments == 1
+        assert index.verify() == []
+        assert index.search(paths[0], 17).distances.tolist() == [
+            3_000_000.0 * number for number in range(16, -1, -1)
+        ]
+    assert most < 30e6  # the rows are 51 MB
+
+
+def test_large_segments_are_not_copied_again(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "_SMALL_BYTES", 100)
+    with isf.Index.create(tmp_path / "index", Pixels()) as index:
+        for path in sorted(folder.iterdir())[:20]:  # 30 bytes of pixels and a header of 128
+            index.add([path])
+        assert index.stats().segments == 20
+        assert index.verify() == []
+        monkeypatch.setattr(build, "_PARTS_OF_ALL", 4)  # a large index: few segments still
+        index.add([sorted(folder.iterdir())[20]])
+        assert index.stats().segments == 1
 
 
 def test_opening_without_the_measure_says_what_is_needed(folder, tmp_path):

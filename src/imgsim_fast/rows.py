@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Row = NDArray[Any]
 
+_PIECE = 1 << 22  # bytes
+_PIECE_ROWS = 4096
+
 
 class RaggedRows:
     """Rows of different lengths, one after the other in one array.
@@ -72,13 +75,59 @@ def as_rows(rows: Sequence[Row], dtype: np.dtype[Any], length: int | None) -> Ro
     return np.stack(rows)
 
 
-def concatenate(parts: Sequence[Rows]) -> Rows:
-    """Join rows of one kind; at least one part."""
-    first = parts[0]
-    if isinstance(first, RaggedRows):
-        joined = [row for part in parts for row in part]
-        return RaggedRows.of(joined, first.values.dtype)
-    return np.concatenate([part for part in parts if isinstance(part, np.ndarray)])
+class PickedRows:
+    """Rows of several arrays of one kind, in any order, copied a piece at a time.
+
+    Parameters
+    ----------
+    parts : sequence of ndarray or RaggedRows
+        At least one.
+    part_of, row_of : ndarray of integers, shape (n,)
+        Row ``i`` is ``parts[part_of[i]][row_of[i]]``.
+    """
+
+    def __init__(
+        self, parts: Sequence[Rows], part_of: NDArray[np.intp], row_of: NDArray[np.intp]
+    ) -> None:
+        self._parts = parts
+        self._part_of = part_of
+        self._row_of = row_of
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    @property
+    def first_part(self) -> Rows:
+        """One of the arrays, to see of which kind they are."""
+        return self._parts[0]
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Return the numbers in each row, shape (n,)."""
+        lengths = np.empty(len(self), np.int64)
+        for number, part in enumerate(self._parts):
+            at = self._part_of == number
+            if isinstance(part, RaggedRows):
+                lengths[at] = np.diff(part.offsets)[self._row_of[at]]
+            else:
+                lengths[at] = part.shape[1]
+        return lengths
+
+    def pieces(self, most: int = _PIECE) -> Iterator[NDArray[Any]]:
+        """All numbers in order: arrays of at most so many bytes, or of one row."""
+        first = self.first_part
+        dtype = first.values.dtype if isinstance(first, RaggedRows) else first.dtype
+        ends = np.cumsum(self.lengths())
+        start = done = 0
+        while start < len(self):
+            limit = done + max(most // dtype.itemsize, 1)
+            stop = min(int(np.searchsorted(ends, limit, "right")), start + _PIECE_ROWS)
+            stop = max(stop, start + 1)
+            yield np.concatenate([self._row(at) for at in range(start, stop)])
+            start, done = stop, int(ends[stop - 1])
+
+    def _row(self, at: int) -> Row:
+        row: Row = self._parts[self._part_of[at]][self._row_of[at]]
+        return row
 
 
 def as_matrix(rows: Rows) -> NDArray[Any]:

@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 
 from imgsim_fast.index.catalog import Catalog, ImageRecord
 from imgsim_fast.index.describing import Describer, Outcome, Task
-from imgsim_fast.index.segments import open_segment, remove_orphans, write_segment
+from imgsim_fast.index.segments import SegmentRecord, open_segment, remove_orphans, write_segment
 from imgsim_fast.measures.base import Measure
-from imgsim_fast.rows import Rows, as_rows, concatenate
+from imgsim_fast.rows import PickedRows, Rows, as_rows
 
 Progress = Callable[[int], None]
 
 _COMMIT_ROWS = 16384
-_SMALL_SEGMENT = 65536  # rows; more than _MANY_SMALL of them are merged
+_SMALL_ROWS = 65536  # of a small segment; more than _MANY_SMALL of them are merged
+_SMALL_BYTES = 1 << 25  # and what its rows take; or this part of the index, where that is more:
+_PARTS_OF_ALL = 64
 _MANY_SMALL = 16
 
 
@@ -210,36 +212,54 @@ class Builder:
     def merge_small_segments(self) -> None:
         """Keep the number of segments small: many small ones become one, without dead rows."""
         catalog = self.catalog
-        small = [record for record in catalog.segments() if record.rows < _SMALL_SEGMENT]
+        small = _small(catalog.segments())
         if len(small) <= _MANY_SMALL:
             return
-        dead = set(catalog.dead_rows())
-        rows, ids = [], []
-        for record in small:
-            segment = open_segment(
-                catalog.folder, record, self._measure.row_dtype, self._measure.row_length
-            )
-            alive = [row for row in range(record.rows) if (record.id, row) not in dead]
-            rows.append(_selected(segment.rows, alive))
-            ids.append(segment.ids[alive])
-        merged_ids = np.concatenate(ids)
-        order = np.argsort(merged_ids, kind="stable")
-        merged_ids = merged_ids[order]
         number = catalog.next_id("segments")
-        merged = (
-            write_segment(catalog.folder, number, _selected(concatenate(rows), order), merged_ids)
-            if len(order)
-            else None
-        )
+        merged, ids = self._merged(small, number)
         with catalog.transaction(write=True):
             if merged is not None:
                 catalog.add_segment(merged)
-            for row, image in enumerate(merged_ids.tolist()):
+            for row, image in enumerate(ids.tolist()):
                 catalog.move_image(image, number, row)
             for record in small:
                 catalog.drop_segment(record.id)
         remove_orphans(catalog.folder, {record.name for record in catalog.segments()})
 
+    def _merged(
+        self, small: list[SegmentRecord], number: int
+    ) -> tuple[SegmentRecord | None, NDArray[np.int64]]:
+        """Write the rows that images use into one segment; and the ids of these images."""
+        catalog = self.catalog
+        dead = set(catalog.dead_rows())
+        parts: list[Rows] = []
+        part_of, row_of, ids = [], [], []
+        for record in small:
+            segment = open_segment(
+                catalog.folder, record, self._measure.row_dtype, self._measure.row_length
+            )
+            alive = np.array(
+                [row for row in range(record.rows) if (record.id, row) not in dead], np.intp
+            )
+            part_of.append(np.full(len(alive), len(parts), np.intp))
+            row_of.append(alive)
+            ids.append(segment.ids[alive])
+            parts.append(segment.rows)
+        merged_ids = np.concatenate(ids)
+        order = np.argsort(merged_ids, kind="stable")
+        merged_ids = merged_ids[order]
+        rows = PickedRows(parts, np.concatenate(part_of)[order], np.concatenate(row_of)[order])
+        if not len(order):
+            return None, merged_ids
+        return write_segment(catalog.folder, number, rows, merged_ids), merged_ids
 
-def _selected(rows: Rows, which: list[int] | NDArray[np.intp]) -> Rows:
-    return rows[np.asarray(which, dtype=np.intp)]
+
+def _small(segments: list[SegmentRecord]) -> list[SegmentRecord]:
+    """Segments that are worth copying.
+
+    A segment grows out of that by rows or by bytes, so that no image is copied again and again;
+    and in a large index by more bytes, so that the number of segments stays bounded.
+    """
+    total = sum(record.rows_bytes for record in segments)
+    most = max(_SMALL_BYTES, total // _PARTS_OF_ALL)
+    return [r for r in segments if r.rows < _SMALL_ROWS and r.rows_bytes <= most]

@@ -148,17 +148,25 @@ def described(
     sha256 : sequence of bytes, optional
         What the contents must be; other contents are a reason.
     """
-    # Smaller groups than for an index: there are few files, and every thread is to have some. The
-    # size of a batch must not depend on the threads: an encoder's bits may depend on it.
-    describer = Describer(measure, threads, _GROUP if measure.in_batches else 4)
     rows: list[NDArray[Any] | None] = []
     reasons: dict[int, str] = {}
-    for outcomes in describer.outcomes(Task(path) for path in paths):
-        for outcome in outcomes:
-            position = len(rows)
-            if outcome.row is None:
-                reasons[position] = outcome.reason
-            elif sha256 is not None and outcome.sha256 != sha256[position]:
-                reasons[position] = "the file has changed since it was indexed"
-            rows.append(None if position in reasons else outcome.row)
+    for position, outcome in enumerate(described_one_by_one(measure, paths, threads)):
+        if outcome.row is None:
+            reasons[position] = outcome.reason
+        elif sha256 is not None and outcome.sha256 != sha256[position]:
+            reasons[position] = "the file has changed since it was indexed"
+        rows.append(None if position in reasons else outcome.row)
     return rows, reasons
+
+
+def described_one_by_one(
+    measure: Measure, paths: Sequence[bytes], threads: int
+) -> Iterator[Outcome]:
+    """Outcome of each file, in order; few of them are in memory at once, with their rows."""
+    # Smaller groups than for an index: there are few files, and every thread is to have some. The
+    # size of a batch must not depend on the threads: an encoder's bits may depend on it.
+    describer = Describer(measure, threads, _GROUP if measure.in_batches else 1)
+    for outcomes in describer.outcomes(Task(path) for path in paths):
+        outcomes.reverse()
+        while outcomes:
+            yield outcomes.pop()

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast.errors import IndexCorruptError, InvalidInputError
-from imgsim_fast.index.search import Snapshot, bad_rows_named
+from imgsim_fast.index.search import Snapshot, rows_of, sound_row
 from imgsim_fast.index.segments import Segment
 from imgsim_fast.measures.base import Measure
 from imgsim_fast.rows import Row
@@ -72,6 +72,7 @@ class Table:
     def __init__(
         self, snapshot: Snapshot, ids: Nodes, taking_part: NDArray[np.bool_], first: int
     ) -> None:
+        self._measure = snapshot.measure
         self.parts: list[_Part] = []
         self._part_of = np.full(len(ids), -1, np.int32)
         self._row_of = np.zeros(len(ids), np.int64)
@@ -92,8 +93,8 @@ class Table:
     def row(self, node: int) -> Row:
         """Return the descriptor of a node."""
         at = node - self._first
-        row: Row = self.parts[self._part_of[at]].segment.rows[int(self._row_of[at])]
-        return row
+        segment = self.parts[self._part_of[at]].segment
+        return sound_row(self._measure, segment, int(self._row_of[at]))
 
     def make_keys(self, measure: Measure) -> None:
         """Sort the rows by the measure's lower bound keys, where it has such."""
@@ -235,7 +236,8 @@ class _Seeker:
         for at in _pieces(np.sort(window[window >= start]), self._piece):
             if self.stop.is_set():
                 return
-            values = self._measure.values(query, part.segment.rows[part.rows[at]], 1)
+            with rows_of(self._measure, part.segment, part.rows[at]) as rows:
+                values = self._measure.values(query, rows, 1)
             keep = self._inside(values)
             yield part.nodes[at[keep]], values[keep]
 
@@ -243,17 +245,17 @@ class _Seeker:
         self, query: Row, part: _Part, start: int
     ) -> Iterator[tuple[Nodes, NDArray[np.float64]]]:
         """Values of neighbouring rows are computed in place, whoever takes part."""
-        rows, nodes = part.rows[start:], part.nodes[start:]
-        if not len(rows):
+        numbers, nodes = part.rows[start:], part.nodes[start:]
+        if not len(numbers):
             return
-        for first in range(int(rows[0]), int(rows[-1]) + 1, self._piece):
-            low, high = np.searchsorted(rows, (first, first + self._piece))
+        for first in range(int(numbers[0]), int(numbers[-1]) + 1, self._piece):
+            low, high = np.searchsorted(numbers, (first, first + self._piece))
             if low == high or self.stop.is_set():
                 continue
-            piece = slice(first, int(rows[high - 1]) + 1)
-            with bad_rows_named(part.segment, first):
-                values = self._measure.values(query, part.segment.rows[piece], 1)
-            values = values[rows[low:high] - first]
+            piece = slice(first, int(numbers[high - 1]) + 1)
+            with rows_of(self._measure, part.segment, piece) as rows:
+                values = self._measure.values(query, rows, 1)
+            values = values[numbers[low:high] - first]
             keep = self._inside(values)
             yield nodes[low:high][keep], values[keep]
 

@@ -6,11 +6,17 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
-from imgsim_fast.index.describing import described
+from imgsim_fast.index.describing import described_one_by_one
 from imgsim_fast.index.search import Matches
 from imgsim_fast.measures import Measure, get_measure
+from imgsim_fast.measures.base import rank
 from imgsim_fast.rows import Row, as_rows
+
+_MOST_ROWS = 64  # of candidates that are compared at once
+_MOST_BYTES = 1 << 26
 
 
 def second_measure(
@@ -54,22 +60,37 @@ def rerank(measure: Measure, query: Row, candidates: Matches, k: int, threads: i
         The best k with the measure's values, ties to the lower id; `skipped` are the candidates
         that cannot be read or described any more.
     """
-    # By id: the nearest of rows breaks ties by their order.
+    # By id: ties go to the lower row.
     order = candidates.ids.argsort(kind="stable")
     paths = [candidates.paths[position] for position in order]
-    rows, reasons = described(measure, [os.fsencode(path) for path in paths], threads)
-    skipped = [(paths[position], reason) for position, reason in reasons.items()]
-    kept = [position for position, row in enumerate(rows) if row is not None]
-    if not kept:
-        return Matches(candidates.distances[:0], candidates.ids[:0], [], skipped)
-    stacked = as_rows(
-        [row for row in rows if row is not None], measure.row_dtype, measure.row_length
-    )
-    found = measure.nearest(query, stacked, None, min(k, len(kept)), threads)
-    best = [kept[row] for row in found.indices]
+    skipped: list[tuple[str, str]] = []
+    kept: list[int] = []
+    parts = [np.empty(0)]
+    rows: list[Row] = []
+
+    def compare() -> None:
+        """Turn rows into values: those of all candidates may be larger than the memory."""
+        if rows:
+            stacked = as_rows(rows, measure.row_dtype, measure.row_length)
+            rows.clear()
+            parts.append(measure.values(query, stacked, threads))
+
+    files = described_one_by_one(measure, [os.fsencode(path) for path in paths], threads)
+    for position, outcome in enumerate(files):
+        if outcome.row is None:
+            skipped.append((paths[position], outcome.reason))
+            continue
+        kept.append(position)
+        rows.append(outcome.row)
+        if len(rows) == _MOST_ROWS or sum(row.nbytes for row in rows) >= _MOST_BYTES:
+            compare()
+    compare()
+    values = np.concatenate(parts)
+    best = rank(values, None, k, higher_is_better=measure.higher_is_better)
+    positions = [kept[row] for row in best]
     return Matches(
-        found.distances,
-        candidates.ids[order[best]],
-        [paths[position] for position in best],
+        values[best],
+        candidates.ids[order[positions]],
+        [paths[position] for position in positions],
         skipped,
     )

@@ -10,13 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim_fast._core import BadMassError
 from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
 from imgsim_fast.index.catalog import Catalog, ImageRecord
 from imgsim_fast.index.records import IndexedImage
 from imgsim_fast.index.segments import Segment, open_segment
 from imgsim_fast.measures.base import Measure
-from imgsim_fast.rows import Row
+from imgsim_fast.rows import Row, Rows
 
 _PIECE = 65536  # rows whose values are computed at once in a range search
 
@@ -72,7 +71,7 @@ class Snapshot:
         with catalog.transaction(write=False):
             records = catalog.segments()
             dead = catalog.dead_rows()
-        self._measure = measure
+        self.measure = measure
         self.segments = [
             open_segment(catalog.folder, record, measure.row_dtype, measure.row_length)
             for record in records
@@ -114,7 +113,7 @@ class Snapshot:
                 f"image {number} is not in row {record.row} of segment {record.segment}"
             )
         path = os.fsdecode(catalog.absolute(record.path))
-        row = segment.rows[record.row]
+        row = sound_row(self.measure, segment, record.row)
         return IndexedImage(record.id, path, record.width, record.height, row)
 
     def nearest(
@@ -127,8 +126,8 @@ class Snapshot:
             if wanted == 0:
                 continue
             mask = self._skip.get(segment.record.id)
-            with bad_rows_named(segment, 0):
-                found = self._measure.nearest(query, segment.rows, mask, wanted, threads)
+            with rows_of(self.measure, segment, slice(None)) as rows:
+                found = self.measure.nearest(query, rows, mask, wanted, threads)
             values.append(found.distances)
             ids.append(segment.ids[found.indices])
         return self._best(np.concatenate(values), np.concatenate(ids), k)
@@ -138,15 +137,15 @@ class Snapshot:
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Values and ids of all images whose value is inside."""
         values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
-        for segment, rows in self._pieces():
-            with bad_rows_named(segment, rows.start):
-                found = self._measure.values(query, segment.rows[rows], threads)
+        for segment, piece in self._pieces():
+            with rows_of(self.measure, segment, piece) as rows:
+                found = self.measure.values(query, rows, threads)
             keep = inside(found)
             mask = self._skip.get(segment.record.id)
             if mask is not None:
-                keep &= mask[rows] == 0
+                keep &= mask[piece] == 0
             values.append(found[keep])
-            ids.append(segment.ids[rows][keep])
+            ids.append(segment.ids[piece][keep])
         found, numbers = np.concatenate(values), np.concatenate(ids)
         return self._best(found, numbers, len(found))
 
@@ -158,7 +157,7 @@ class Snapshot:
     def _best(
         self, values: NDArray[np.float64], ids: NDArray[np.int64], k: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        key = -values if self._measure.higher_is_better else values
+        key = -values if self.measure.higher_is_better else values
         order = np.lexsort((ids, key))[:k]
         return values[order], ids[order]
 
@@ -178,14 +177,41 @@ class Collection(NamedTuple):
 
 
 @contextlib.contextmanager
-def bad_rows_named(segment: Segment, first: int) -> Iterator[None]:
-    """Name the row of a segment that the core has refused, of rows from `first` on."""
+def rows_of(measure: Measure, segment: Segment, which: slice | NDArray[np.int64]) -> Iterator[Rows]:
+    """Give some rows of a segment to be compared; name the one that could not be, if any.
+
+    A damaged row may make a measure fail in any way. That it did is looked into only then: sound
+    rows are read once.
+
+    Raises
+    ------
+    IndexCorruptError
+        Comparing failed, and a row is no descriptor.
+    """
+    rows: Rows = segment.rows[which]
     try:
-        yield
-    except BadMassError as bad:
-        raise IndexCorruptError(
-            f"{segment.record.name}: row {first + bad.row} is no distribution"
-        ) from bad
+        yield rows
+    except Exception as error:
+        bad = measure.first_bad(rows)
+        if bad is None:
+            raise
+        number = np.arange(len(segment.rows))[which][bad[0]]
+        raise IndexCorruptError(f"{segment.record.name}: row {number} {bad[1]}") from error
+
+
+def sound_row(measure: Measure, segment: Segment, row: int) -> Row:
+    """Return one row of a segment, to be a query or to be shown.
+
+    Raises
+    ------
+    IndexCorruptError
+        It is no descriptor.
+    """
+    bad = measure.first_bad(segment.rows[row : row + 1])
+    if bad is not None:
+        raise IndexCorruptError(f"{segment.record.name}: row {row} {bad[1]}")
+    found: Row = segment.rows[row]
+    return found
 
 
 def as_limit(name: str, value: float, *, higher_is_better: bool) -> float:

@@ -10,19 +10,21 @@ length and CRC-32 of each file. Nothing here ever changes a file that has been p
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import mmap
 import os
 import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast.errors import IndexCorruptError, IndexTruncatedError
-from imgsim_fast.rows import RaggedRows, Rows
+from imgsim_fast.rows import PickedRows, RaggedRows, Rows
 
 _NAME = re.compile(r"segment-[0-9]{8,19}")
 _PARTS = ("rows", "ids")
@@ -50,13 +52,18 @@ class Segment:
     ids: NDArray[np.int64]
 
 
-def write_segment(folder: str, number: int, rows: Rows, ids: NDArray[np.int64]) -> SegmentRecord:
-    """Write and make durable the files of a new segment; on any error they are removed again."""
+def write_segment(
+    folder: str, number: int, rows: Rows | PickedRows, ids: NDArray[np.int64]
+) -> SegmentRecord:
+    """Write and make durable the files of a new segment; on any error they are removed again.
+
+    Takes O(rows) memory besides them, and of picked rows a few megabytes, or the longest row.
+    """
     name = f"segment-{number:08d}"
     written: list[str] = []
     sizes: dict[str, tuple[int, int]] = {}
     try:
-        for part, array in zip(_PARTS, (_as_array(rows), ids), strict=True):
+        for part, array in zip(_PARTS, (_laid_out(rows), _laid_out(ids)), strict=True):
             path = _file(folder, name, part)
             written.append(path)
             sizes[part] = _write_array(path, array)
@@ -92,13 +99,36 @@ def open_segment(
     return Segment(record, rows, ids)
 
 
-def _as_array(rows: Rows) -> NDArray[Any]:
-    if not isinstance(rows, RaggedRows):
-        return rows
-    offsets = rows.offsets - rows.offsets[0]
-    values = rows.values[rows.offsets[0] : rows.offsets[-1]]
-    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    return np.concatenate([offsets.astype("<i8").view(np.uint8), little.view(np.uint8)])
+class _Array(NamedTuple):
+    """An array to be written: its pieces follow each other in the file."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    pieces: Iterable[NDArray[Any]]
+
+
+def _laid_out(rows: Rows | PickedRows) -> _Array:
+    """Lay out equal rows as a matrix, ragged ones as their offsets and their numbers."""
+    if isinstance(rows, np.ndarray):
+        return _Array(rows.dtype, rows.shape, [rows])
+    if isinstance(rows, RaggedRows):
+        values = rows.values[rows.offsets[0] : rows.offsets[-1]]
+        return _ragged(np.diff(rows.offsets), values.dtype, [values])
+    first = rows.first_part
+    if isinstance(first, RaggedRows):
+        return _ragged(rows.lengths(), first.values.dtype, rows.pieces())
+    return _Array(first.dtype, (len(rows), first.shape[1]), rows.pieces())
+
+
+def _ragged(
+    lengths: NDArray[np.int64], dtype: np.dtype[Any], pieces: Iterable[NDArray[Any]]
+) -> _Array:
+    offsets = np.zeros(len(lengths) + 1, "<i8")
+    np.cumsum(lengths, out=offsets[1:])
+    little = dtype.newbyteorder("<")
+    size = offsets.nbytes + int(offsets[-1]) * dtype.itemsize
+    numbers = (piece.astype(little, copy=False) for piece in pieces)
+    return _Array(np.dtype(np.uint8), (size,), itertools.chain([offsets], numbers))
 
 
 def _as_ragged(
@@ -139,14 +169,18 @@ def _file(folder: str, name: str, part: str) -> str:
     return os.path.join(folder, f"{name}.{part}.npy")
 
 
-def _write_array(path: str, array: NDArray[Any]) -> tuple[int, int]:
+def _write_array(path: str, array: _Array) -> tuple[int, int]:
     """Return length and CRC-32 of the file."""
-    contents = np.ascontiguousarray(array)
+    header = {
+        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "fortran_order": False,
+        "shape": array.shape,
+    }
     try:
         with open(path, "xb") as file:
-            header = np.lib.format.header_data_from_array_1_0(contents)
             np.lib.format.write_array_header_1_0(file, header)
-            file.write(contents.data.cast("B"))
+            for piece in array.pieces:
+                file.write(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
             file.flush()
             os.fsync(file.fileno())
         with open(path, "rb") as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +15,7 @@ from imgsim_fast.histogram import histogram
 from imgsim_fast.measures.base import Measure
 from imgsim_fast.pairwise import cdist
 from imgsim_fast.palette import color_palette, rgb_to_lab
-from imgsim_fast.rows import Row, Rows
+from imgsim_fast.rows import RaggedRows, Row, Rows
 from imgsim_fast.transport import transport
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 _PALETTE, _HISTOGRAM = "palette", "histogram"
 _MOST_COLORS = 256
 _MOST_BINS = 16  # a channel: at most 4,096 points
+_FAR = 1e3  # no coordinate of an sRGB colour in CIELAB is as great
+_SLACK = 1e-9  # of shares and places: far more than their rounding errors
 
 
 class ColorEMD(Measure):
@@ -83,6 +84,9 @@ class ColorEMD(Measure):
         # Weight, the point that the ground distance sees, and the colour in sRGB to look at.
         self._dims = 5 if self._position else 3
         self._columns = 1 + self._dims + 3
+        place = [self._position * (1 + _SLACK)] * (self._dims - 3)
+        self._lowest = np.array([0, *[-_FAR] * 3, *[-p for p in place], 0, 0, 0])
+        self._highest = np.array([1 + _SLACK, *[_FAR] * 3, *place, 255, 255, 255])
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -111,6 +115,9 @@ class ColorEMD(Measure):
         """Distance of the query's colours to those of each row."""
         if len(rows) == 0:
             return np.empty(0)
+        bad = self.first_bad(rows)  # far cheaper than the distances, which damage may leave finite
+        if bad is not None:
+            raise InvalidInputError(f"rows[{bad[0]}] {bad[1]}")
         found: NDArray[np.float64] = cdist(
             [self._signature(query)],
             [self._signature(row) for row in rows],
@@ -140,13 +147,22 @@ class ColorEMD(Measure):
 
     def first_bad(self, rows: Rows) -> tuple[int, str] | None:
         """Find a row that is no palette."""
-        for number, row in enumerate(rows):
-            if len(row) == 0 or len(row) % self._columns or not np.isfinite(row).all():
-                return number, "is no palette"
-            shares = row[:: self._columns]
-            if (shares < 0).any() or not math.isclose(shares.sum(), 1, rel_tol=1e-9):
-                return number, "is no palette: its shares do not add up to 1"
-        return None
+        packed = rows if isinstance(rows, RaggedRows) else RaggedRows.of(list(rows), self.row_dtype)
+        lengths = np.diff(packed.offsets)
+        odd = np.flatnonzero((lengths == 0) | (lengths % self._columns != 0))
+        if odd.size:
+            return int(odd[0]), "is no palette"
+        if not lengths.size:
+            return None
+        table = packed.values[packed.offsets[0] : packed.offsets[-1]].reshape(-1, self._columns)
+        starts = (packed.offsets - packed.offsets[0])[:-1] // self._columns
+        # NaN is inside of nothing.
+        inside = ((table >= self._lowest) & (table <= self._highest)).all(axis=1)
+        odd = np.flatnonzero(~np.logical_and.reduceat(inside, starts))
+        if odd.size:
+            return int(odd[0]), "is no palette: a number is none that a colour has"
+        odd = np.flatnonzero(abs(np.add.reduceat(table[:, 0], starts) - 1) > _SLACK)
+        return (int(odd[0]), "is no palette: its shares do not add up to 1") if odd.size else None
 
     def _signature(self, row: Row) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         table = row.reshape(-1, self._columns)

@@ -286,6 +286,8 @@ class Keypoints(Measure):
             return f"descriptors of {size} bytes, {self.name} has {self._bytes}"
         if count > self._features or len(data) != _HEAD + count * (_POINT + size):
             return f"{count} keypoints in {len(data)} bytes, of at most {self._features} keypoints"
+        if min(width, height) < 1 or 0 < self._size < max(width, height):
+            return f"an image of {width} x {height} pixels"
         points = np.frombuffer(data, "<f4", 2 * count, _HEAD).reshape(count, 2)
         if not np.isfinite(points).all():
             return "a coordinate is not finite"

@@ -96,9 +96,11 @@ class SSIM(Measure):
         return structural_similarity(first, second, full=True, **self._rule)[1]
 
     def first_bad(self, rows: Rows) -> tuple[int, str] | None:
-        """Find a row whose length does not fit its height and width."""
+        """Find a row whose length does not fit its height and width, or that is too small."""
+        least = _SMALLEST[self._gaussian]
         for number, row in enumerate(rows):
-            if len(row) < _HEADER or len(row) - _HEADER != np.prod(_shape_of(row)):
+            height, width = _shape_of(row) if len(row) >= _HEADER else (0, 0)
+            if min(height, width) < least or len(row) - _HEADER != height * width:
                 return number, "is no image: its length does not fit its size"
         return None
 
