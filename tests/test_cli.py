@@ -142,11 +142,11 @@ def test_html(folder, run, tmp_path):
     assert first.out.endswith("\npage: page.html\n")
     page = (tmp_path / "page.html").read_text()
     assert page.count("<article") == 4
-    (tmp_path / "page.html").write_text("mine")
+    (tmp_path / "page.html").write_text("<!DOCTYPE html>mine")
     refused = run(*arguments)
     assert refused.code == 2
     assert "page.html" in refused.err
-    assert (tmp_path / "page.html").read_text() == "mine"
+    assert (tmp_path / "page.html").read_text() == "<!DOCTYPE html>mine"
     assert run(*arguments, "--force").code == 0
     assert (tmp_path / "page.html").read_text().count("<article") == 4
     quiet = run(*arguments, "--force", "--json")

@@ -260,6 +260,35 @@ def test_the_page_has_a_section_for_each_group(folder, run, tmp_path):
     assert run("duplicates", "photos", "--html", "page.html", "--force", "--json").code == 0
 
 
+def test_force_replaces_pages_only(folder, run, tmp_path):
+    """Neither photos, which a wrong expansion names, nor the index itself, nor anything else."""
+    query = folder / "000.png"
+    assert run("index", "photos").code == 0
+    (tmp_path / "notes.txt").write_text("<p>DOCTYPE html")
+    os.symlink(folder / "003.png", tmp_path / "link.html")
+    os.mkfifo(tmp_path / "pipe.html")
+    kept = [path for path in (folder, *folder.rglob("*"), *tmp_path.glob("*.*")) if path.is_file()]
+    before = {path: path.read_bytes() for path in kept}
+    assert folder / ".imgsim" / "catalog.sqlite" in before
+    for command in (
+        ["duplicates", "photos"],
+        ["search", query, "photos"],
+        ["compare", query, query],
+    ):
+        for page in (*kept, "pipe.html", "photos"):
+            refused = run(*command, "--html", page, "--force")
+            assert (refused.code, refused.out) == (2, ""), page
+            assert "is no HTML page" in refused.err or "is an image to be read" in refused.err
+    assert {path: path.read_bytes() for path in kept} == before
+    assert run("search", query, "photos").code == 0
+    for text in ("", "<!DOCTYPE html>\n", "\ufeff \n<HTML>"):
+        (tmp_path / "page.html").write_text(text)
+        assert run("duplicates", "photos", "--html", "page.html", "--force").code == 0
+        assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>\n<html lang")
+    os.symlink(tmp_path / "nowhere", tmp_path / "dangling.html")
+    assert run("duplicates", "photos", "--html", "dangling.html", "--force").code == 0
+
+
 def index_of(tmp_path, folder, measure):
     index = Index.create(tmp_path / measure.name, measure)
     index.add(folder)

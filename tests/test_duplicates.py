@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -117,6 +118,21 @@ def as_sets(found):
     return sorted(sorted(group.paths) for group in found.groups)
 
 
+def check_links(group, near):
+    """As few of the near pairs as link what they link, those with the image to keep first."""
+    assert set(group.pairs) <= set(near)
+    ends = [{pair.first, pair.second} for pair in group.pairs]
+    for pair in near:
+        if group.keep in (pair.first, pair.second):
+            assert pair in group.pairs
+    parts = [{at} for at, image in enumerate(group.images) if image.copy_of is None]
+    assert len(ends) == len(parts) - 1
+    for link in ends:
+        touched = [part for part in parts if part & link]
+        parts = [part for part in parts if not part & link] + [set().union(*touched)]
+    assert len(parts) == 1
+
+
 # ---- against all pairs -------------------------------------------------------------------------
 
 
@@ -144,7 +160,7 @@ def test_groups_are_those_of_all_pairs(indexes, name):
                 value = measure.compare(one, other)
                 if nearness(measure, threshold)(value):
                     near.append(DuplicatePair(a, b, value, None))
-            assert group.pairs == near
+            check_links(group, near)
             assert group.exact == (len(firsts) == 1)
         for threads in (2, 5):
             assert index.duplicates(threshold, threads=threads) == found
@@ -230,6 +246,30 @@ def test_hundreds_of_equal_files_are_compared_once(tmp_path, monkeypatch):
         (group,) = index.duplicates(1).groups
         assert len(group.images) == 302
         assert len(group.pairs) == 1
+
+
+@pytest.mark.parametrize("confirm", [None, Corner()])
+def test_look_alikes_take_memory_for_the_images_not_for_their_pairs(tmp_path, confirm):
+    """Equal to the measure, with other bytes: 600 images are 179,700 pairs."""
+    top = tmp_path / "photos"
+    write(top / "a.png", np.zeros((3, 3)))
+    data = contents(top / "a.png")
+    for number in range(599):
+        (top / f"{number}.png").write_bytes(data + b"%d" % number)
+    with isf.Index.create(tmp_path / "index") as index:
+        index.add(top)
+        index.duplicates(1, threads=1)
+        tracemalloc.start()
+        (group,) = index.duplicates(1, confirm=confirm, threads=1).groups
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(group.images) == 600
+        assert {pair.first for pair in group.pairs} | {pair.second for pair in group.pairs} == {
+            *range(600)
+        }
+        assert all(group.keep in (pair.first, pair.second) for pair in group.pairs)
+        assert len(group.pairs) == len(group.links()) == 599
+        assert confirm or peak < 3_000_000  # 17 bytes a pair
 
 
 def test_the_image_to_keep_has_the_most_pixels_then_bytes_then_the_lowest_id(tmp_path):
@@ -427,8 +467,11 @@ def test_a_similarity_that_names_no_value_wants_a_threshold(indexes):
 def test_too_many_pairs_are_an_error_not_a_full_memory(indexes, monkeypatch):
     monkeypatch.setattr(pairs, "MOST_PAIRS", 20)
     for name in ("wasserstein", "corner"):
-        with pytest.raises(InvalidInputError, match=r"more than 20 pairs .* threshold 999: choose"):
-            indexes[name].duplicates(999)
+        with pytest.raises(
+            InvalidInputError, match=r"more than 20 pairs, .* threshold 999: choose"
+        ):
+            indexes[name].duplicates(999, confirm=Corner(), confirm_threshold=9)
+        assert len(indexes[name].duplicates(999)) == 1  # where none has to be remembered
 
 
 def test_small_and_empty_indexes(tmp_path):

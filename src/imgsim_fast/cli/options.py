@@ -135,5 +135,5 @@ def threads_of(threads: int | None) -> int:
 
 html_options = options(
     click.option("--html", metavar="FILE", help="Write a page with pictures and curves."),
-    click.option("--force", is_flag=True, help="Let --html replace a file."),
+    click.option("--force", is_flag=True, help="Let --html replace a page."),
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from imgsim_fast.index import AddReport, Index, Matches
 
 _SHOWN_SKIPPED = 20
+_PAGE_START = 1024  # bytes in which a page says that it is one
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -150,6 +151,20 @@ def check_page(html: str | None, force: bool, *inputs: str) -> None:
     for path in inputs:
         if os.path.exists(html) and os.path.exists(path) and os.path.samefile(html, path):
             raise errors.InvalidInputError(f"--html {html!r} is an image to be read")
+    if os.path.exists(html) and not _is_page(html):
+        raise errors.InvalidInputError(
+            f"--html {html!r} is no HTML page; --force replaces nothing else"
+        )
+
+
+def _is_page(path: str) -> bool:
+    """Tell a page, or an empty file, from a photo, a part of an index or whatever else it is."""
+    if not os.path.isfile(path):  # opening a FIFO would block
+        return False
+    with open(path, "rb") as file:
+        start = file.read(_PAGE_START)
+    words = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return not start or words.startswith((b"<!doctype html", b"<html"))
 
 
 def write_page(

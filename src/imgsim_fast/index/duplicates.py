@@ -7,7 +7,7 @@ folder of a thousand equal files has no half million pairs.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from imgsim_fast.errors import InvalidInputError
 from imgsim_fast.index.catalog import ImageRecord
 from imgsim_fast.index.describing import described
-from imgsim_fast.index.pairs import Pairs, Progress, Table, near_pairs
+from imgsim_fast.index.links import Forest, Links
+from imgsim_fast.index.pairs import Pairs, Progress, Table, all_of, near_pairs
 from imgsim_fast.index.records import DuplicateGroup, DuplicateImage, DuplicatePair, Duplicates
 from imgsim_fast.index.search import Collection, as_limit
 from imgsim_fast.measures.base import Measure
@@ -78,18 +79,28 @@ def find_duplicates(
         Called with the number of images compared.
     """
     nodes = _Nodes(collection, reference)
-    pairs = near_pairs(criterion.measure, *nodes.tables(), criterion.threshold, threads, progress)
     same = nodes.same_in_reference()
     # Equal contents are linked whatever the measures say.
-    pairs = pairs.where(np.array([same.get(a) != b for a, b in _ends(pairs)], dtype=bool))
-    confirmed, skipped = None, list[tuple[str, str]]()
-    if confirmation is not None:
+    blocks = (
+        pairs.where(same[pairs.first] != pairs.second)
+        for pairs in near_pairs(
+            criterion.measure, *nodes.tables(), criterion.threshold, threads, progress
+        )
+    )
+    links = Links(nodes.merits(), [np.array(nodes.first_copy, np.int64), same])
+    skipped = list[tuple[str, str]]()
+    if confirmation is None:
+        for pairs in blocks:
+            links.add(pairs)
+    else:
+        pairs = all_of(blocks, criterion.threshold)
         confirmed, skipped = _Confirming(nodes, confirmation.measure, threads).values_of(pairs)
         met = confirmation.met(confirmed)
-        pairs, confirmed = pairs.where(met), confirmed[met]
+        links.add(pairs.where(met), confirmed[met])
     return Duplicates(
-        _groups(nodes, pairs, confirmed, same), criterion.measure.name, criterion.measure.unit,
-        criterion.measure.higher_is_better, criterion.threshold,
+        _groups(nodes, links, confirmation is not None),
+        criterion.measure.name, criterion.measure.unit, criterion.measure.higher_is_better,
+        criterion.threshold,
         None if confirmation is None else confirmation.measure.name,
         None if confirmation is None else confirmation.threshold,
         len(collection.ids), 0 if reference is None else len(reference.ids), skipped,
@@ -113,16 +124,23 @@ class _Nodes:
         seen: dict[bytes, int] = {}
         return (seen.setdefault(self._sha256[node], node) for node in range(low, high))
 
-    def same_in_reference(self) -> dict[int, int]:
-        """First copies of the collection that have an equal in the reference, with the first."""
+    def same_in_reference(self) -> NDArray[np.int64]:
+        """First equal in the reference of each first copy of the collection; itself for none."""
         there: dict[bytes, int] = {}
         for node in range(self.own, self.count):
             there.setdefault(self._sha256[node], node)
-        return {
-            node: there[self._sha256[node]]
-            for node in dict.fromkeys(self.first_copy[: self.own])
-            if self._sha256[node] in there
-        }
+        same = np.arange(self.count)
+        for node in dict.fromkeys(self.first_copy[: self.own]):
+            same[node] = there.get(self._sha256[node], node)
+        return same
+
+    def merits(self) -> NDArray[np.int64]:
+        """Rank the nodes by how much they are worth keeping, the best last."""
+        nodes = np.arange(self.count)
+        pixels, size = np.concatenate([side.sizes for side in self._sides]).T
+        ranks = np.empty(self.count, np.int64)
+        ranks[np.lexsort((-nodes, size, pixels, nodes >= self.own))] = nodes
+        return ranks
 
     def tables(self) -> tuple[Table, Table | None]:
         """Rows of the first copies."""
@@ -156,21 +174,26 @@ class _Confirming:
         Linked images lie side by side, so that few tiles of the square of all pairs are visited,
         and a bounded number of descriptors is in memory.
         """
-        roots = _components(self._nodes.count, _ends(pairs))
-        ends = np.unique(np.concatenate([pairs.first, pairs.second])).tolist()
-        ends.sort(key=lambda node: (roots[node], node))
-        tile_of = {node: at // _TILE for at, node in enumerate(ends)}
-        tiles: dict[tuple[int, int], list[int]] = {}
-        for number, (a, b) in enumerate(_ends(pairs)):
-            low, high = sorted((tile_of[a], tile_of[b]))
-            tiles.setdefault((low, high), []).append(number)
+        forest = Forest(self._nodes.count)
+        forest.unite(pairs.first, pairs.second)
+        ends = np.unique(np.concatenate([pairs.first, pairs.second]))
+        ends = ends[np.lexsort((ends, forest.roots(ends)))]
+        tile_of = np.zeros(self._nodes.count, np.int64)
+        tile_of[ends] = np.arange(len(ends)) // _TILE
+        tiles = np.sort(np.stack([tile_of[pairs.first], tile_of[pairs.second]]), axis=0)
+        order = np.lexsort(tiles[::-1])
+        starts = np.flatnonzero((np.diff(tiles[:, order], prepend=-1) != 0).any(axis=0))
         values = np.full(len(pairs.first), np.nan)
         rows: dict[int, dict[int, Row]] = {}  # of the tiles in memory
-        for tile, numbers in sorted(tiles.items()):
+        for start, end in zip(starts, np.append(starts, len(order))[1:], strict=True):
+            tile = tiles[:, order[start]].tolist()
             rows = {
-                at: rows[at] if at in rows else self._rows(ends[at * _TILE : (at + 1) * _TILE])
+                at: rows[at]
+                if at in rows
+                else self._rows(ends[at * _TILE : (at + 1) * _TILE].tolist())
                 for at in tile
             }
+            numbers = order[start:end].tolist()
             self._fill(values, pairs, numbers, rows[tile[0]] | rows[tile[1]])
         return values, sorted(self._skipped.items())
 
@@ -199,20 +222,17 @@ class _Confirming:
             values[own] = self._measure.values(rows[first], stacked, self._threads)
 
 
-def _groups(
-    nodes: _Nodes, pairs: Pairs, confirmed: NDArray[np.float64] | None, same: dict[int, int]
-) -> list[DuplicateGroup]:
+def _groups(nodes: _Nodes, links: Links, confirming: bool) -> list[DuplicateGroup]:
     """Return connected components of two images or more, by their lowest node."""
-    copies = enumerate(nodes.first_copy)
-    roots = _components(nodes.count, [*_ends(pairs), *same.items(), *copies])
+    pairs, confirmed, roots = links.chosen()
     members: dict[int, list[int]] = {}
-    for node, root in enumerate(roots):
+    for node, root in enumerate(roots.tolist()):
         members.setdefault(root, []).append(node)
     own: dict[int, list[int]] = {}
-    for number, first in enumerate(pairs.first.tolist()):
-        own.setdefault(roots[first], []).append(number)
+    for number, root in enumerate(roots[pairs.first].tolist()):
+        own.setdefault(root, []).append(number)
     made = (
-        _group(nodes, members[root], pairs, own.get(root, []), confirmed)
+        _group(nodes, members[root], pairs, own.get(root, []), confirmed if confirming else None)
         for root in sorted(members)
         if len(members[root]) > 1
     )
@@ -264,22 +284,3 @@ def _worth_keeping(images: list[DuplicateImage]) -> int:
         return image.reference, image.width * image.height, image.bytes, -position
 
     return max(range(len(images)), key=merit)
-
-
-def _ends(pairs: Pairs) -> Iterator[tuple[int, int]]:
-    return zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
-
-
-def _components(count: int, edges: Iterable[tuple[int, int]]) -> list[int]:
-    """Lowest node of the connected component of each node (union-find with path halving)."""
-    parent = list(range(count))
-
-    def find(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = node = parent[parent[node]]
-        return node
-
-    for a, b in edges:
-        low, high = sorted((find(a), find(b)))
-        parent[high] = low
-    return [find(node) for node in range(count)]

@@ -426,13 +426,15 @@ class Index:
         Raises
         ------
         InvalidInputError
-            No image lies in the reference folder, or all do; more than ten million pairs are found.
+            No image lies in the reference folder, or all do; more than ten million pairs are to be
+            confirmed.
         IndexMismatchError
             The reference was made with another measure or other options.
 
         Notes
         -----
-        O(n**2) values for n images of different contents, O(n) memory beyond the pairs found. By
+        O(n**2) values for n images of different contents, O(n) memory; with `confirm` beyond the
+        near pairs, 24 bytes each. By
         "wasserstein" only pairs of nearly the same mean are compared: no other can be near.
         """
         criterion = Criterion.of("threshold", self._measure, threshold)
@@ -468,15 +470,20 @@ class Index:
                 snapshot = self._current()
                 with self._catalog.transaction(write=False):
                     known = [
-                        (record.id, self._catalog.absolute(record.path), record.sha256)
+                        (record, path)
                         for record in self._catalog.images()
+                        if wanted(path := self._catalog.absolute(record.path))
                     ]
                 if snapshot.version == self._catalog.version():
                     break
-        taken = [image for image in known if wanted(image[1])]
-        ids = np.array([number for number, _, _ in taken], np.int64)
-        paths, digests = [path for _, path, _ in taken], [digest for *_, digest in taken]
-        return Collection(snapshot, ids, paths, digests, self._lookup)
+        return Collection(
+            snapshot,
+            np.array([record.id for record, _ in known], np.int64),
+            [path for _, path in known],
+            [record.sha256 for record, _ in known],
+            np.array([(r.width * r.height, r.size) for r, _ in known], np.int64).reshape(-1, 2),
+            self._lookup,
+        )
 
     def _lookup(self, number: int) -> tuple[ImageRecord, bytes] | None:
         with self._lock:

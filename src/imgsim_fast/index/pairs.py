@@ -1,6 +1,7 @@
 """All pairs of rows within a threshold: blocks of queries in threads, far pairs left out unseen.
 
-Memory is O(rows + pairs found): a query's values are computed for a piece of the rows at a time.
+Memory is O(rows) beyond the pairs, which are given a block at a time: a query's values are computed
+for a piece of the rows at a time.
 Measures that have lower bound keys (the mean, for Wasserstein distances) are asked only for the
 pairs whose keys are near enough; the pairs found are the same.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from imgsim_fast.index.segments import Segment
 from imgsim_fast.measures.base import Measure
 from imgsim_fast.rows import Row
 
-MOST_PAIRS = 10_000_000  # 24 bytes each while they are sought
+MOST_PAIRS = 10_000_000  # to be confirmed; 24 bytes each until then
 _PIECE = 1024  # rows whose values are computed at once: they stay in the cache
 _RAGGED_PIECE = 32  # of measures that take long for each: a worker stops after a piece
 _BLOCK = 16  # queries per task
@@ -40,8 +41,8 @@ class Pairs(NamedTuple):
     second: Nodes
     values: NDArray[np.float64]
 
-    def where(self, keep: NDArray[np.bool_]) -> Pairs:
-        """Return some of them."""
+    def where(self, keep: NDArray[np.bool_] | Nodes | slice) -> Pairs:
+        """Return some of them, by a mask or by position."""
         return Pairs(self.first[keep], self.second[keep], self.values[keep])
 
 
@@ -126,8 +127,8 @@ def near_pairs(
     threshold: float,
     threads: int,
     progress: Progress | None,
-) -> Pairs:
-    """Find all pairs whose value reaches or beats the threshold.
+) -> Iterator[Pairs]:
+    """Find all pairs whose value reaches or beats the threshold, in order, a block at a time.
 
     Parameters
     ----------
@@ -144,8 +145,6 @@ def near_pairs(
 
     Raises
     ------
-    InvalidInputError
-        More than `MOST_PAIRS` pairs.
     IndexCorruptError
         A row is no descriptor.
     """
@@ -153,20 +152,33 @@ def near_pairs(
         for table in {id(t): t for t in (queries, others) if t is not None}.values():
             table.make_keys(measure)
     seeker = _Seeker(measure, queries, others, threshold)
-    found: list[Pairs] = []
-    total = done = 0
+    done = 0
     for block, pairs in _in_order(seeker, list(_pieces(queries.nodes, _BLOCK)), threads):
-        total += len(pairs.first)
-        if total > MOST_PAIRS:
-            raise InvalidInputError(
-                f"more than {MOST_PAIRS:,} pairs of images are within the threshold {threshold:g}: "
-                "choose a stricter one"
-            )
-        found.append(pairs)
+        yield pairs
         done += len(block)
         if progress is not None:
             progress(done)
-    return _joined(found)
+
+
+def all_of(blocks: Iterable[Pairs], threshold: float) -> Pairs:
+    """Join blocks of pairs.
+
+    Raises
+    ------
+    InvalidInputError
+        More than `MOST_PAIRS` pairs.
+    """
+    found: list[Pairs] = []
+    total = 0
+    for pairs in blocks:
+        total += len(pairs.first)
+        if total > MOST_PAIRS:
+            raise InvalidInputError(
+                f"more than {MOST_PAIRS:,} pairs, too many to be confirmed, are within the "
+                f"threshold {threshold:g}: choose a stricter one"
+            )
+        found.append(pairs)
+    return joined(found)
 
 
 def _in_order(
@@ -218,9 +230,8 @@ class _Seeker:
                     Pairs(np.full(len(nodes), node), nodes, values)
                     for nodes, values in self._near(query, key, part, start)
                 ]
-        joined = _joined(found)
-        order = np.lexsort((joined.second, joined.first))
-        return Pairs(joined.first[order], joined.second[order], joined.values[order])
+        every = joined(found)
+        return every.where(np.lexsort((every.second, every.first)))
 
     def _near(
         self, query: Row, key: float | None, part: _Part, start: int
@@ -264,7 +275,8 @@ class _Seeker:
         return values >= self._threshold if higher else values <= self._threshold
 
 
-def _joined(found: Sequence[Pairs]) -> Pairs:
+def joined(found: Sequence[Pairs]) -> Pairs:
+    """Put pairs one after the other."""
     if not found:
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))

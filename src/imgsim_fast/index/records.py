@@ -88,7 +88,7 @@ class DuplicateImage(NamedTuple):
 
 
 class DuplicatePair(NamedTuple):
-    """Two images within the threshold; copies are not named again.
+    """Two images within the threshold that link a group.
 
     Attributes
     ----------
@@ -115,7 +115,10 @@ class DuplicateGroup:
     images : list of DuplicateImage
         Those of the reference first, then by id.
     pairs : list of DuplicatePair
-        By position. Two images of a group need not be a pair: others may link them.
+        By position: as many as link the images that are no copies, not all that are within the
+        threshold, of which a thousand look-alikes have half a million. An image that is a pair with
+        the one to keep is linked with that one. Two images of a group need not be a pair: others
+        may link them.
     keep : int
         Position of the image worth keeping: of the reference, if there is one; then the one with
         the most pixels, then the most bytes, then the lowest id.
@@ -151,7 +154,7 @@ class DuplicateGroup:
     @property
     def exact(self) -> bool:
         """True where all files have the same contents."""
-        return not self.pairs
+        return all(image.copy_of is not None for image in self.images[1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,7 @@ class Collection(NamedTuple):
     ids: NDArray[np.int64]
     paths: list[bytes]
     sha256: list[bytes]
+    sizes: NDArray[np.int64]  # pixels and bytes, shape (n, 2)
     lookup: Lookup
 
 
