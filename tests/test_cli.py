@@ -387,6 +387,25 @@ def test_interruption_is_130_and_keeps_what_was_done(tmp_path, monkeypatch, run)
     assert (report["added"], report["unchanged"]) == (28, 32)
 
 
+INTERRUPTED_WHILE_LOADING = """
+import importlib.abc, runpy, sys
+class Interrupting(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == sys.argv[1]:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("imgsim_fast", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["imgsim_fast.cli", "click", "imgsim_fast.report.names"])
+def test_interruption_while_loading_is_130(module):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_LOADING, module], capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr.split()) == (130, b"", [b"interrupted"])
+
+
 @pytest.mark.parametrize("extra", [[], ["--json"]])
 def test_closed_output_is_141(folder, extra):
     assert process("index", "photos").returncode == 0

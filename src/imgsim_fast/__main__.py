@@ -1,5 +1,22 @@
-"""``python -m imgsim_fast`` is the command ``imgsim``."""
+"""The command ``imgsim``, which ``python -m imgsim_fast`` is too."""
 
-from imgsim_fast.cli import main
+from __future__ import annotations
 
-main()
+import contextlib
+import os
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is loaded ends it like any later one."""
+    try:
+        from imgsim_fast.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        with contextlib.suppress(OSError):
+            os.write(2, b"interrupted\n")
+        os._exit(130)  # cli.options.INTERRUPTED; nothing has been begun that needs an end
+
+
+if __name__ == "__main__":
+    main()
