@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
@@ -258,6 +259,23 @@ def test_the_page_has_a_section_for_each_group(folder, run, tmp_path):
     assert (tmp_path / "page.html").read_text() == text  # asked again without --force
     assert run("duplicates", "photos", "--html", "page.html").code == 2
     assert run("duplicates", "photos", "--html", "page.html", "--force", "--json").code == 0
+
+
+def test_infinite_thresholds_are_null_in_json(folder, run):
+    found = run("duplicates", "photos", "--threshold", "inf", "--json")
+    assert found.code == 0
+    assert json.loads(found.out, parse_constant=pytest.fail)["threshold"] is None
+    limits = ["--threshold", "-inf", "--confirm", "correlation", "--confirm-threshold", "-inf"]
+    found = run("duplicates", "photos", "--measure", "intersection", *limits, "--json")
+    rest = json.loads(found.out, parse_constant=pytest.fail)
+    assert (rest["threshold"], rest["confirm_threshold"]) == (None, None)
+    assert len(rest["groups"]) == 1
+
+
+def test_an_option_nested_too_deep_is_wrong_use(folder, run):
+    found = run("compare", folder / "000.png", folder / "001.png", "--option", "p=" + "[" * 10**5)
+    assert (found.code, found.out) == (2, "")
+    assert "p must be" in found.err
 
 
 def test_force_replaces_pages_only(folder, run, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -255,7 +256,7 @@ MISTAKES = {
                {"ranking": np.ma.masked_less(np.eye(2), 1)}),
     "no query": (InvalidInputError, "no query", {"ranking": [], "query_labels": []}),
     "queries": (InvalidInputError, "query_labels .*1 queries, got 2", {"query_labels": ["a", "b"]}),
-    "kinds": (InvalidTypeError, "labels and query_labels .*<U1 and int64", {"query_labels": [1]}),
+    "kinds": (InvalidTypeError, "labels and query_labels .*text and int64", {"query_labels": [1]}),
     "None": (InvalidTypeError, r"labels\[1\] is None", {"labels": ["a", None]}),
     "NaN": (InvalidInputError, r"labels\[1\] is NaN", {"labels": [1, nan], "query_labels": [1]}),
     "2-D": (InvalidInputError, r"labels .*\(1, 2\)", {"labels": [["a", "b"]]}),
@@ -307,7 +308,7 @@ OTHERS = {
                  lambda: evaluate_labels([["a"], ["b"]], ["a", "b"], relevant=[3, 0])),
     "relevant length": (InvalidInputError, "relevant .*2 queries, got 1",
                         lambda: evaluate_labels([["a"], ["b"]], ["a", "b"], relevant=[3])),
-    "ranked kinds": (InvalidTypeError, r"ranked_labels\[1\] and query_labels .*int64 and <U1",
+    "ranked kinds": (InvalidTypeError, r"ranked_labels\[1\] and query_labels .*int64 and text",
                      lambda: evaluate_labels([["a"], [1]], ["a", "b"])),
     "ranked flat": (InvalidTypeError, r"ranked_labels\[0\] .*str",
                     lambda: evaluate_labels(["a", "b"], ["a", "b"])),
@@ -327,3 +328,16 @@ def test_every_query_needs_one_ranking(rows):
     with pytest.raises(InvalidInputError, match=r"^rankings .*3 queries"):
         database.score([np.array([1, 2])] * rows, [1, 2])
     assert database.score([np.array([1, 2])] * 3, [1, 2]).queries == 3
+
+
+def test_text_is_taken_as_it_is():
+    """As an array of NumPy's, one long label made all of them as long."""
+    labels = ["a" + "\0" * (number % 3000) for number in range(9)] + ["b"] * 3000 + ["c" * 10**5]
+    tracemalloc.start()
+    scores = evaluate_ranking([np.arange(len(labels))] * 2, labels, ["a", "b"], at=[1])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+    assert scores.average_precision[0] == 1.0
+    assert scores.recall[1] == pytest.approx(0.5)  # "a\0" is another label than "a"
+    assert evaluate_labels([np.array([], "U3")], ["a"], at=[1]).without_relevant == 1

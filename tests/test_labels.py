@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,7 +62,7 @@ def test_json_numbers_are_text(tmp_path):
 @given(
     st.dictionaries(
         st.text(min_size=1).filter(lambda s: "\0" not in s and s.strip()),
-        st.text(min_size=1).map(str.strip).filter(bool),
+        st.text(min_size=1).map(str.strip).filter(lambda s: s and "\0" not in s),
         min_size=1,
     )
 )
@@ -209,3 +210,22 @@ def test_mistakes_are_named(name):
     kind, message, call = MISTAKES[name]
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_long_labels_and_tables_are_refused(tmp_path, monkeypatch):
+    for label, words in (("x" * 1001, "longer than 1,000 characters"), ("c\0d", "holds a NUL")):
+        (tmp_path / "a.csv").write_text(f"a.jpg,b\nb.jpg,{label}\n")
+        with pytest.raises(InvalidInputError, match=rf"line 2: the label of 'b.jpg' .*{words}"):
+            read_labels(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text("a.jpg," + "x" * 1000)
+    assert len(read_labels(tmp_path / "a.csv")["a.jpg"]) == 1000
+    monkeypatch.setattr("imgsim_fast.labels._MOST_BYTES", 1005)
+    with pytest.raises(InvalidInputError, match="larger than 1,005 bytes"):
+        read_labels(tmp_path / "a.csv")
+
+
+def test_labels_that_are_arrays_are_passed_on(tmp_path):
+    label = np.arange(2)
+    assert labels_of(["a"], {"a": label})[0] is label
+    with pytest.raises(InvalidInputError, match="two"):
+        labels_of(["a"], {"a": label, "./a": np.arange(2)})

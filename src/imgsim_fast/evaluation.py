@@ -462,33 +462,42 @@ def _as_whole(name: str, value: ArrayLike) -> Integers:
 
 
 def _as_labels(name: str, labels: ArrayLike) -> NDArray[Any]:
-    """Return a vector of text or of numbers."""
+    """Return a vector of numbers, or of Python's strings.
+
+    NumPy's own strings all take as much memory as the longest, and lose NULs at their end.
+    """
     _validate.refuse_masked(name, labels)
     if isinstance(labels, (str, bytes, Mapping)) or not isinstance(labels, Collection):
         raise InvalidTypeError(
             f"{name} must be a list or array of labels, got {type(labels).__name__}"
         )
+    items = list(labels)
+    if any(isinstance(label, str) for label in items):
+        _refuse_other_labels(name, items)
+        text = np.empty(len(items), dtype=object)
+        text[:] = [str(label) for label in items]
+        return text
     try:
         array = np.asarray(labels)
     except ValueError as error:  # ragged
         raise InvalidInputError(f"{name} must hold one label for each item: {error}") from error
     if array.ndim != 1:
         raise InvalidInputError(f"{name} must have one dimension, got shape {array.shape}")
-    if array.dtype.kind in "OT":
-        for place, label in enumerate(array):
-            if not isinstance(label, (str, int, float, np.number)):
-                raise InvalidTypeError(
-                    f"{name}[{place}] is {label!r}: labels must be text or numbers"
-                )
+    if array.dtype.kind in "OTU":  # of text only where it is empty
+        _refuse_other_labels(name, array)
         array = np.asarray(array.tolist())
-    if array.dtype.kind == "U":
-        return array
     if array.dtype.kind not in "biuf":
         raise InvalidTypeError(f"{name} must hold text or numbers, got {array.dtype}")
     array = _validate.as_real(name, array)
     if np.isnan(array).any():
         raise InvalidInputError(f"{name}[{np.isnan(array).argmax()}] is NaN, which is no label")
     return array
+
+
+def _refuse_other_labels(name: str, labels: Iterable[Any]) -> None:
+    for place, label in enumerate(labels):
+        if not isinstance(label, (str, int, float, np.number)):
+            raise InvalidTypeError(f"{name}[{place}] is {label!r}: labels must be text or numbers")
 
 
 def _as_query_labels(labels: ArrayLike, queries: int) -> NDArray[Any]:
@@ -508,13 +517,19 @@ def _as_codes(
     """Labels -> numbers in the order of the labels: those of the pieces, and of the queries."""
     arrays = []
     for name, array in pieces:
-        if array.size and (array.dtype.kind == "U") != (query_labels.dtype.kind == "U"):
+        if array.size and (array.dtype == object) != (query_labels.dtype == object):
+            kinds = ["text" if a.dtype == object else str(a.dtype) for a in (array, query_labels)]
             raise InvalidTypeError(
-                f"{name} and query_labels must both be text or both be numbers, got {array.dtype} "
-                f"and {query_labels.dtype}"
+                f"{name} and query_labels must both be text or both be numbers, got {kinds[0]} "
+                f"and {kinds[1]}"
             )
         arrays.append(array)
-    codes = np.unique(np.concatenate([*arrays, query_labels]), return_inverse=True)[1]
+    every = np.concatenate([*arrays, query_labels])
+    if every.dtype == object:
+        numbers = {label: number for number, label in enumerate(sorted(set(every.tolist())))}
+        codes = np.array([numbers[label] for label in every.tolist()], dtype=np.int64)
+    else:
+        codes = np.unique(every, return_inverse=True)[1]
     split = codes.size - query_labels.size
     return codes[:split], codes[split:]
 

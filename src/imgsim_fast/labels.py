@@ -20,6 +20,8 @@ Labels = Path | Mapping[str, Any] | Callable[[str], Any]
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _PATH_NAMES = frozenset({"path", "file", "filename", "file_name", "image", "name"})
+_LONGEST = 1000  # characters of a label
+_MOST_BYTES = 2**28  # of a table
 _LABEL_NAMES = frozenset({"label", "class", "category", "target"})
 
 
@@ -99,7 +101,8 @@ def read_labels(path: Path) -> dict[str, str]:
     ------
     InvalidInputError
         The file cannot be read, is none of these, or a line of it is wrong: not two columns, no
-        path, no label, a path that came before with another label. The message names the line (of
+        path, no label or one of more than 1,000 characters or with a NUL, a path that came before
+        with another label; or it is larger than 256 MiB. The message names the line (of
         JSON: the key, once the file is JSON at all).
     InvalidTypeError
         `path` is no path.
@@ -121,6 +124,9 @@ def read_labels(path: Path) -> dict[str, str]:
             _fail(name, where, f"{image!r} cannot be a path")
         if not label:
             _fail(name, where, f"no label for {image!r}")
+        if len(label) > _LONGEST or "\0" in label:
+            what = "holds a NUL" if "\0" in label else f"is longer than {_LONGEST:,} characters"
+            _fail(name, where, f"the label of {image!r} {what}")
         if table.setdefault(image, label) != label:
             _fail(name, where, f"{image!r} is {label!r}, but {table[image]!r} in {came[image]}")
         came.setdefault(image, where)
@@ -155,9 +161,17 @@ def _lookup(table: Mapping[str, Any], root: Path) -> Callable[[str], Any]:
     for path, label in table.items():
         given = os.fsdecode(_as_path("a key of labels", path))
         whole = os.path.normcase(os.path.normpath(os.path.join(top, given)))
-        if by_path.setdefault(whole, label) != label:
+        known = by_path.setdefault(whole, label)
+        if known is not label and not _is_equal(known, label):
             raise InvalidInputError(f"labels gives {whole!r} two: {by_path[whole]!r} and {label!r}")
     return lambda image: by_path.get(os.path.normcase(image))
+
+
+def _is_equal(label: Any, other: Any) -> bool:
+    try:
+        return bool(label == other)
+    except ValueError:  # arrays, which are no labels: whoever uses them says so
+        return False
 
 
 def _folder_name(path: str) -> str | None:
@@ -191,11 +205,15 @@ def _read(name: str) -> str:
         data = b""
         if regular:
             with open(name, "rb") as file:
-                data = file.read()
+                data = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise InvalidInputError(f"{name!r} cannot be read: {error.strerror or error}") from error
     if not regular:
         raise InvalidInputError(f"{name!r} is no regular file")
+    if len(data) > _MOST_BYTES:
+        raise InvalidInputError(
+            f"{name!r} is larger than {_MOST_BYTES:,} bytes: no table of labels"
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -72,7 +72,7 @@ def named_values(flag: str, texts: tuple[str, ...], given: dict[str, Any]) -> di
             raise click.UsageError(f"option {name!r} is given twice")
         try:
             given[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):  # not JSON, or nested too deep
             given[name] = value
     return given
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -28,8 +29,16 @@ _PAGE_START = 1024  # bytes in which a page says that it is one
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print an object for programs."""
-    click.echo(json.dumps(value, indent=2))
+    """Print an object for programs; null for an infinite number: JSON has no such."""
+    click.echo(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def json_path(path: str) -> dict[str, str] | str:

@@ -426,8 +426,8 @@ class Index:
         Raises
         ------
         InvalidInputError
-            No image lies in the reference folder, or all do; more than ten million pairs are to be
-            confirmed.
+            No image lies in the reference folder, or all do; the reference is this index;
+            more than ten million pairs are to be confirmed.
         IndexMismatchError
             The reference was made with another measure or other options.
 
@@ -450,6 +450,8 @@ class Index:
             own = self._collection(lambda path: True)
         elif isinstance(reference, Index):
             agreed_measure(reference._catalog, self._measure, {})
+            if os.path.samefile(reference.path, self.path):
+                raise InvalidInputError("reference is this very index: all images lie in it")
             there = reference._collection(lambda path: True)
             paths = set(there.paths)
             own = self._collection(lambda path: path not in paths)
