@@ -300,3 +300,14 @@ def test_the_known_value_of_photographs(shared_data, tmp_path):
         )
     assert found.mean_average_precision == pytest.approx(0.29, abs=0.01)
     assert (found.images, found.queries) == (900, 100)
+
+
+def test_one_label_for_all_is_a_mistake(tmp_path):
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("L", (4, 4), 40 * number).save(folder / f"{number}.png")
+    with isf.Index.create(tmp_path / "index") as index:
+        index.add(folder)
+        with pytest.raises(InvalidInputError, match=r"all 3 images .* same label, 'flat'"):
+            isf.evaluate(index, "folder")

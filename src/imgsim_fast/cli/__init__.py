@@ -84,7 +84,10 @@ def _run() -> int:
         hint = "delete the index (the images stay) and make it again with `imgsim index`"
         return _complain(f"{error}; to repair it, {hint}", CORRUPT)
     except errors.IndexMismatchError as error:
-        return _complain(f"{error}; name another --index, or delete this one", USAGE)
+        hint = (
+            "another measure needs another index: imgsim index FOLDER --index PATH --measure NAME"
+        )
+        return _complain(f"{error}; {hint}", USAGE)
     except (errors.ImgsimError, FileExistsError) as error:
         return _complain(str(error), USAGE)
     except (OSError, MemoryError) as error:

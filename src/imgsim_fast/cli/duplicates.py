@@ -164,7 +164,7 @@ def _print_group(number: int, group: DuplicateGroup) -> None:
         mark = "*" if position == group.keep else " "
         what = "" if image.copy_of is None else f"same as {image.copy_of + 1}"
         pair = links.get(position)
-        if pair is not None:
+        if pair is not None and not what:
             other = pair.second if pair.first == position else pair.first
             what = f"{pair.value:.3f} to {other + 1}"
         size = f"{image.width} x {image.height}"

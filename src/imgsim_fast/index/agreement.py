@@ -12,7 +12,7 @@ from imgsim_fast.errors import (
     MissingModelError,
 )
 from imgsim_fast.index.catalog import Catalog
-from imgsim_fast.measures import Measure, get_measure
+from imgsim_fast.measures import Measure, get_measure, measures
 
 
 def measure_of(catalog: Catalog) -> Measure:
@@ -20,9 +20,12 @@ def measure_of(catalog: Catalog) -> Measure:
     try:
         return get_measure(catalog.measure, **catalog.options)
     except (ImgsimError, TypeError) as error:  # written by a later version, or by nobody
+        hint = (
+            "" if catalog.measure in measures() else "; Index.open(path, measure) takes an object"
+        )
         raise IndexVersionError(
             f"{catalog.folder!r} needs the measure {catalog.measure!r} with {catalog.options!r}: "
-            f"{error}"
+            f"{error}{hint}"
         ) from error
 
 

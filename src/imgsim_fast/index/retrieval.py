@@ -158,6 +158,12 @@ def evaluate(
     if not len(collection.ids):
         raise InvalidInputError(f"the index {index.path!r} holds no image to rank")
     known = labels_of([os.fsdecode(path) for path in collection.paths], labels)
+    if len(known) > 1 and all(label == known[0] for label in known):
+        rule = " (the name of the folder that an image lies in)" if labels == "folder" else ""
+        raise InvalidInputError(
+            f"labels{rule} gives all {len(known)} images of the index the same label, "
+            f"{known[0]!r}: every ranking would be perfect"
+        )
     second = None if other is None else _Second(other, collection, number, workers)
     asked = _Queries(index._measure, other, collection, queries, workers)
     if queries is None and query_labels is None:

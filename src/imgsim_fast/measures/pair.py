@@ -37,8 +37,8 @@ class Comparison:
         None where the measure could not be used; `problem` says why.
     unit : str
         What a value of 1 means; empty for a bare number.
-    higher_is_better : bool
-        True for similarities, False for distances.
+    higher_is_better : bool or None
+        True for similarities, False for distances; None where the measure could not be made.
     options : mapping
         The measure's options.
     seconds : float
@@ -54,7 +54,7 @@ class Comparison:
     measure: str
     value: float | None
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     options: Mapping[str, Any]
     seconds: float
     problem: str = ""
@@ -114,7 +114,7 @@ def compare_all(
             kind = get_measure(measure, **given)
         except UnusableMeasureError as error:
             name = measure if isinstance(measure, str) else measure.name
-            found.append(Comparison(name, None, "", False, given, 0.0, str(error)))
+            found.append(Comparison(name, None, "", None, given, 0.0, str(error)))
             continue
         try:
             found.append(compare_decoded(kind, sources, pixels))

@@ -50,6 +50,7 @@ def comparison_page(image1: str, image2: str, comparisons: Sequence[Comparison])
         first=_shown(image1, first),
         second=_shown(image2, second),
         rows=rows,
+        used=sum(comparison.value is not None for comparison in comparisons),
         cards=list(cards.values()),
     )
 
