@@ -91,7 +91,7 @@ def test_every_call_names_the_segment(photos, tmp_path, setting, change, row):
         index.add(photos, threads=1)
     damage(path, dtype, change, row)
 
-    label = dict.fromkeys((str(file) for file in photos.iterdir()), "same")
+    label = {str(file): file.name for file in photos.iterdir()}
     with isf.Index.open(path) as index:
         assert "segment-00000001: row " in index.verify()[0]
         radius = 0.0 if index.higher_is_better else 1e6
