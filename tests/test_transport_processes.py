@@ -141,7 +141,7 @@ ENDLESS = """
 import faulthandler
 import numpy as np, imgsim_fast as isf
 
-faulthandler.dump_traceback_later(5, exit=True)
+faulthandler.dump_traceback_later(30, exit=True)
 a = [650.80859375, 4.056083679199219]
 b = [0.03825137561687619, 0.9228881654095719, 0.7118883815126367, 0.09171554500366141]
 cost = [[2.7e-268, 5.2e-151, 6.5e-263, 2.5e-247], [1.1e295, 1.1e-228, 1.5e49, 2.7e-75]]
@@ -345,7 +345,7 @@ MUTATE = """
 import faulthandler, threading, time
 import numpy as np, imgsim_fast as isf
 
-faulthandler.dump_traceback_later(5, exit=True)
+faulthandler.dump_traceback_later(30, exit=True)
 rng = np.random.default_rng(0)
 n = {n}
 a, cost, x = rng.random(n), rng.random((n, n)), rng.random((n, 2))
