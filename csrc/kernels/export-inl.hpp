@@ -1,5 +1,6 @@
 // The end of a kernel file: includes the loops and exports them as `kernels_<IMGSIM_ISA>`, the only
 // symbol that leaves the file.
+#include "kernels/assignment-inl.hpp"
 #include "kernels/comparison-inl.hpp"
 #include "kernels/histogram-inl.hpp"
 #include "kernels/sparse-inl.hpp"
@@ -40,6 +41,9 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     add_where_single,
     lower,
     nearest_free,
+    to_keys,
+    lower_keys,
+    nearest_free_key,
     scan,
     manhattan,
     chebyshev,

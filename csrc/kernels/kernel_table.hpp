@@ -19,7 +19,7 @@ constexpr std::size_t kColumns = 8;
 constexpr std::size_t kCountGroup = 8;  // counters that are listed together, if any is not 0
 constexpr unsigned kCountBits = 4;      // of a listed counter, beside kPackedKeyBits of its place
 constexpr unsigned kPackedKeyBits = 16 - kCountBits;
-constexpr std::size_t kSingles = 16;  // the same for rows in single precision
+constexpr std::size_t kSingles = 16;  // the same for rows of four bytes a column
 
 // out[j] = distance of point x and point j, whose coordinate k is y[k * y_stride + j].
 using DistanceRow = void (*)(const double* x, const double* y, std::size_t y_stride,
@@ -37,6 +37,21 @@ struct PathSearch {
   const double* owner_u;       // and the owner's potential
   double* closed_distances;
   std::int32_t* closed;  // columns in the order in which they were closed
+};
+
+// The same over keys: a cost, rounded to a whole number and shifted to the left by `bits`, plus the
+// number of its column.
+struct KeySearch {
+  const std::int32_t* keys;  // m for each row
+  std::size_t m;             // a multiple of kSingles
+  unsigned bits;
+  const std::int32_t* v;       // potentials, shifted like the costs
+  std::int32_t* distances;     // INT32_MAX at first; -1 where a column has been closed
+  std::int32_t* from;          // the column closed before each column; -1: the start
+  const std::int32_t* places;  // of the owner's keys, by kSingles, for each column; -1: free
+  const std::int32_t* owner_u;
+  std::int32_t* closed;  // columns in the order in which they were closed, the free one at the end
+  std::int32_t* closed_distances;
 };
 
 struct CostScan {
@@ -177,6 +192,17 @@ struct KernelTable {
   // if there is none, as may be when another thread changes the costs.
   std::size_t (*nearest_free)(const PathSearch* search, std::size_t start, std::size_t* closed_n,
                               double* distance);
+
+  // keys[j] = (costs[j] - least) * factor, between 0 and `most`, rounded and shifted to the left by
+  // `bits`, plus j, for any m.
+  void (*to_keys)(const double* costs, double least, double factor, double most, unsigned bits,
+                  std::size_t m, std::int32_t* keys);
+  // Where keys[j] is less than least[j], it takes its place and from[j] becomes the row.
+  void (*lower_keys)(const std::int32_t* keys, std::int32_t row, std::size_t m, std::int32_t* least,
+                     std::int32_t* from);
+  // nearest_free over keys: the number of closed columns; the free one follows them in the lists.
+  // All reduced costs are at least 0, and all distances less than 2^31.
+  std::size_t (*nearest_free_key)(const KeySearch* search, std::size_t start);
 
   // Looks at n rows of m costs, any m.
   CostScan (*scan)(const double* costs, std::size_t stride, std::size_t n, std::size_t m);

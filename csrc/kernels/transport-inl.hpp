@@ -440,18 +440,27 @@ inline void look_at(double cost, CostScan* scan) {
 
 CostScan scan(const double* costs, std::size_t stride, std::size_t n, std::size_t m) {
   CostScan found{0.0, false, false, true};
+  if (stride == m) {  // one long row
+    m *= n;
+    n = 1;
+  }
   for (std::size_t i = 0; i < n; ++i) {
     const double* row = costs + i * stride;
     std::size_t j = 0;
 #ifdef IMGSIM_VECTORS
-    Doubles largest = {};
+    constexpr std::size_t kChains = 4;  // a maximum waits for the one before
+    Doubles largest[kChains] = {};
     Bits odd = {};
-    for (; j + kDoubles <= m; j += kDoubles) {
-      const Doubles size = magnitudes(load_doubles(row + j));
-      largest = size < kInfinity ? larger(size, largest) : broadcast(kInfinity);
-      odd |= (size + kRounder) - kRounder != size;
+    for (; j + kChains * kDoubles <= m; j += kChains * kDoubles) {
+      IMGSIM_UNROLL
+      for (std::size_t k = 0; k < kChains; ++k) {
+        const Doubles size = magnitudes(load_doubles(row + j + k * kDoubles));
+        largest[k] = size < kInfinity ? larger(size, largest[k]) : broadcast(kInfinity);
+        odd |= (size + kRounder) - kRounder != size;
+      }
     }
-    const double most = -least_within(-largest);
+    const double most =
+        -least_within(-larger(larger(largest[0], largest[1]), larger(largest[2], largest[3])));
     if (most < kInfinity && found.whole) found.whole = lanes_that_hold(odd) == 0;
     if (most < kInfinity)
       found.largest = most > found.largest ? most : found.largest;

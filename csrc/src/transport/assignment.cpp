@@ -3,32 +3,36 @@
 #include <algorithm>
 #include <limits>
 
+#include "transport/rounded_assignment.hpp"
+
 namespace imgsim {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int32_t kFree = -1;
+constexpr int kRounds = 32;
 
 class Assigner {
  public:
-  Assigner(const DenseGraph& graph, Workspace& space, Interrupt& interrupt)
-      : graph_(graph), n_(graph.n), interrupt_(interrupt) {
+  Assigner(const DenseGraph& graph, double tolerance, Workspace& space, Interrupt& interrupt)
+      : graph_(graph), n_(graph.n), tolerance_(tolerance), space_(space), interrupt_(interrupt) {
     v_ = space.take_filled<double>(graph.padded, 0.0);
     open_v_ = space.take_filled<double>(graph.padded, 0.0);
     distance_ = space.take_filled<double>(graph.padded, kInfinity);
     from_ = space.take_filled<std::int64_t>(graph.padded, 0);
     column_of_ = space.take_filled<std::int32_t>(n_, kFree);
     row_of_ = space.take_filled<std::int32_t>(n_, kFree);
-    free_ = space.take<std::int32_t>(n_);
-    closed_ = space.take<std::int32_t>(n_);
+    free_ = space.take<std::int32_t>(n_ + 1);
+    closed_ = space.take<std::int32_t>(n_ + 1);
     closed_distance_ = space.take<double>(n_);
     owner_u_ = space.take_filled<double>(n_, 0.0);
   }
 
-  bool run() {
-    reduce_columns();
-    transfer_reductions();
-    collect_free_rows();
+  bool run(double largest, std::int32_t* keys) {
+    const RoundedAssignment start{column_of_, row_of_, v_};
+    if (!assign_rounded(graph_, largest, keys, space_, interrupt_, start)) return false;
+    free_rows_that_are_not_tight(tighten());
+    if (free_n_ == 0) return true;
     for (std::size_t j = 0; j < n_; ++j) set_owner_u(j);
     for (std::size_t k = 0; k < free_n_; ++k) {
       if (interrupt_.due()) return false;
@@ -45,40 +49,51 @@ class Assigner {
  private:
   const double* row(std::size_t i) const { return graph_.costs + i * graph_.stride; }
 
-  // v_j = the least cost of column j; the row where it is takes the column if it has none.
-  void reduce_columns() {
+  // Rounded potentials are nearly right: lowers each column to what the owners of the others allow,
+  // until nothing changes or, where the rounded assignment is not the best one, forever. True when
+  // no column of a row that has one can be lowered any more.
+  bool tighten() {
+    std::int32_t* rows = closed_;
+    std::size_t rows_n = 0;
     for (std::size_t i = 0; i < n_; ++i)
-      graph_.table->lower(row(i), 0.0, static_cast<std::int64_t>(i), graph_.padded, distance_,
-                          from_);
-    taken_ = closed_;
-    std::fill_n(taken_, n_, 0);
-    for (std::size_t j = n_; j-- > 0;) {
-      v_[j] = distance_[j];
-      const auto i = static_cast<std::size_t>(from_[j]);
-      ++taken_[i];
-      if (column_of_[i] != kFree) continue;
-      match(i, j);
+      if (column_of_[i] != kFree) rows[rows_n++] = static_cast<std::int32_t>(i);
+    for (int round = 0; rows_n > 0 && round < kRounds; ++round) {
+      std::fill_n(from_, n_, std::int64_t{kFree});
+      for (std::size_t k = 0; k < rows_n; ++k) {
+        const auto i = static_cast<std::size_t>(rows[k]);
+        const auto j = static_cast<std::size_t>(column_of_[i]);
+        graph_.table->lower(row(i), v_[j] - row(i)[j], rows[k], graph_.padded, v_, from_);
+      }
+      // A change that came before the owner's turn has been seen. Rows are in order.
+      std::size_t old = 0, next = 0;
+      std::int32_t* changed = free_;
+      for (std::size_t i = 0; i < n_; ++i) {
+        if (column_of_[i] == kFree) continue;
+        const auto here = static_cast<std::int32_t>(i);
+        const bool had_turn = old < rows_n && rows[old] == here;
+        old += had_turn;
+        changed[next] = here;
+        next += from_[column_of_[i]] > (had_turn ? here : kFree);
+      }
+      std::swap(closed_, free_);
+      rows = changed;
+      rows_n = next;
     }
+    return rows_n == 0;
   }
 
-  // A row that is the best of one column only can lower that column's potential.
-  void transfer_reductions() {
+  void free_rows_that_are_not_tight(bool all_tight) {
     for (std::size_t i = 0; i < n_; ++i) {
-      if (taken_[i] != 1) continue;
-      const auto j = static_cast<std::size_t>(column_of_[i]);
-      const double kept = v_[j];
-      v_[j] = -kInfinity;
-      double least;
-      graph_.minima(i, 1, v_, &least);
-      v_[j] = least < kInfinity ? kept - (least - (row(i)[j] - kept)) : kept;
+      const std::int32_t j = column_of_[i];
+      if (j != kFree) {
+        if (all_tight) continue;
+        double least;
+        graph_.minima(i, 1, v_, &least);
+        if (row(i)[j] - v_[j] - least <= tolerance_) continue;
+        row_of_[j] = column_of_[i] = kFree;
+      }
+      free_[free_n_++] = static_cast<std::int32_t>(i);
     }
-  }
-
-  // Jonker and Volgenant let free rows bid for columns next. With SIMD the searches that follow are
-  // cheaper than those auctions (measured), so there are none.
-  void collect_free_rows() {
-    for (std::size_t i = 0; i < n_; ++i)
-      if (column_of_[i] == kFree) free_[free_n_++] = static_cast<std::int32_t>(i);
   }
 
   void set_owner_u(std::size_t j) {
@@ -117,20 +132,23 @@ class Assigner {
 
   const DenseGraph& graph_;
   std::size_t n_;
+  double tolerance_;
+  Workspace& space_;
   Interrupt& interrupt_;
   double *v_, *open_v_;  // open_v_: -infinity where the column is closed
   double *distance_, *closed_distance_, *owner_u_;
   std::int64_t* from_;
-  std::int32_t *column_of_, *row_of_, *free_, *closed_, *taken_ = nullptr;
+  std::int32_t *column_of_, *row_of_, *free_, *closed_;
   std::size_t free_n_ = 0;
   bool complete_ = true;
 };
 
 }  // namespace
 
-bool assign(const DenseGraph& graph, Workspace& space, Interrupt& interrupt, Assignment* out) {
-  Assigner assigner(graph, space, interrupt);
-  const bool done = assigner.run();
+bool assign(const DenseGraph& graph, double largest, double tolerance, std::int32_t* keys,
+            Workspace& space, Interrupt& interrupt, Assignment* out) {
+  Assigner assigner(graph, tolerance, space, interrupt);
+  const bool done = assigner.run(largest, keys);
   *out = assigner.result();
   return done;
 }

@@ -1,5 +1,5 @@
 // Equal masses, as many rows as columns: the plan is a permutation, found by shortest augmenting
-// paths (Jonker and Volgenant 1987).
+// paths (Jonker and Volgenant 1987), first over rounded costs, then over the costs themselves.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,10 @@ struct Assignment {
   bool complete;                  // false: a search found no way (the costs have changed meanwhile)
 };
 
-// False when interrupted. O(n^3), mostly far less.
-bool assign(const DenseGraph& graph, Workspace& space, Interrupt& interrupt, Assignment* out);
+// `largest` is that of all costs, by magnitude; reduced costs down to -tolerance count as 0; `keys`
+// has room for n rows of n values, padded to kSingles. False when interrupted. O(n^3), mostly far
+// less.
+bool assign(const DenseGraph& graph, double largest, double tolerance, std::int32_t* keys,
+            Workspace& space, Interrupt& interrupt, Assignment* out);
 
 }  // namespace imgsim

@@ -1,6 +1,7 @@
 #include "transport/block.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -100,12 +101,22 @@ TransportStatus load_costs(const GroundDistance& ground, Costs* costs, DenseGrap
   return TransportStatus::optimal;
 }
 
+// Room for four bytes an arc: keys of the assignment solver, or costs in single precision.
+struct Narrow {
+  void* data = nullptr;
+  template <class T>
+  T* take(const DenseGraph& graph, Workspace& space) {
+    if (data == nullptr) data = space.take<float>(graph.n * padded_to(graph.m, kSingles));
+    return static_cast<T*>(data);
+  }
+};
+
 // Single precision halves what pricing has to read.
-void add_singles(DenseGraph* graph, double largest, Workspace& space) {
+void add_singles(DenseGraph* graph, double largest, Narrow narrow, Workspace& space) {
   if (graph->n * graph->m < kWorthSingles || !(largest > 0)) return;
   graph->factor = std::ldexp(1.0, -std::ilogb(largest));
   const std::size_t stride = padded_to(graph->m, kSingles);
-  auto* singles = space.take<float>(graph->n * stride);
+  auto* singles = narrow.take<float>(*graph, space);
   for (std::size_t i = 0; i < graph->n; ++i)
     graph->table->to_single(graph->costs + i * graph->stride, graph->factor, graph->m, stride,
                             singles + i * stride);
@@ -352,21 +363,23 @@ bool is_uniform(const Block& block) {
 }
 
 // False where rounding errors have left an improvement, so that the simplex must look.
-bool solve_assignment(const DenseGraph& graph, const CostFacts& facts, Workspace& space,
-                      Interrupt& interrupt, Block* block) {
+bool solve_assignment(const DenseGraph& graph, const CostFacts& facts, Narrow* narrow,
+                      Workspace& space, Interrupt& interrupt, Block* block) {
   Assignment found;
-  if (!assign(graph, space, interrupt, &found)) {
+  if (!assign(graph, facts.largest, kTolerance * facts.largest,
+              narrow->take<std::int32_t>(graph, space), space, interrupt, &found)) {
     block->status = TransportStatus::cancelled;
     return true;
   }
   if (!found.complete) return false;
   double largest = 0.0, sum = 0.0;
+  constexpr std::size_t kRows = 16;
+  std::array<double, kRows> least;
   for (std::size_t i = 0; i < graph.n; ++i) {
+    if (i % kRows == 0) graph.minima(i, std::min(kRows, graph.n - i), found.v, least.data());
     const auto j = static_cast<std::size_t>(found.column_of[i]);
     const double cost = graph.cost(i, j), u = cost - found.v[j];
-    double least;
-    graph.minima(i, 1, found.v, &least);
-    if (cost == facts.forbidden || least - u < -kTolerance * facts.largest) return false;
+    if (cost == facts.forbidden || least[i % kRows] - u < -kTolerance * facts.largest) return false;
     block->u[i] = {u, 0.0};
     block->v[j] = {found.v[j], 0.0};
     block->arcs[i] = {static_cast<std::int32_t>(i), found.column_of[i], block->supply.units[i],
@@ -431,11 +444,12 @@ void solve_block(const GroundDistance& ground, const TransportOptions& options, 
   DenseGraph graph{n, m, padded, padded, nullptr, &table};
   block->status = load_costs(ground, costs, &graph, kInfinity, space, interrupt, &facts);
   if (block->status != TransportStatus::optimal) return;
+  Narrow narrow;
   if (is_uniform(*block) && options.max_pivots == 0 &&
-      solve_assignment(graph, facts, space, interrupt, block))
+      solve_assignment(graph, facts, &narrow, space, interrupt, block))
     return;
   MassVector supply = copy_of(block->supply, space), demand = copy_of(block->demand, space);
-  add_singles(&graph, facts.largest, space);
+  add_singles(&graph, facts.largest, narrow, space);
   simplex(graph, facts, options, steps, space, interrupt, block);
   if (!block->twofold || block->status != TransportStatus::optimal || !is_too_wide(*block)) return;
 
@@ -449,7 +463,7 @@ void solve_block(const GroundDistance& ground, const TransportOptions& options, 
   CostFacts lower_facts;
   block->status = load_costs(ground, costs, &lower, ceiling, space, interrupt, &lower_facts);
   if (block->status != TransportStatus::optimal) return;
-  add_singles(&lower, lower_facts.largest, space);
+  add_singles(&lower, lower_facts.largest, {}, space);
   simplex(lower, lower_facts, options, steps, space, interrupt, block);
   if (block->status != TransportStatus::optimal) return;
   const bool forbidden_in_use = block->blocked && facts.forbidden == kInfinity;
