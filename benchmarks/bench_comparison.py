@@ -53,9 +53,7 @@ def _tiled(number: int) -> Pixels:
 
 
 def _correlation(a: Pixels, b: Pixels) -> float:
-    return isf.compare_histograms(
-        isf.sparse_histogram(a, 256, ignore="white"), isf.sparse_histogram(b, 256, ignore="white")
-    )
+    return isf.compare(a, b, "correlation", bins=256, ignore="white")
 
 
 def _article(kind: str, make: Any) -> Case:

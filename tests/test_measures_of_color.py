@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import imgsim_fast as isf
-from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+from imgsim_fast.errors import ImageDecodeError, InvalidInputError, InvalidTypeError
 from imgsim_fast.measures import get_measure
 from imgsim_fast.rows import RaggedRows, as_rows
 
@@ -92,6 +92,34 @@ def test_sparse_and_dense_rows_say_the_same(method):
     wanted = dense.values(rows[0], np.stack(rows), 2)
     assert found == pytest.approx(wanted, rel=1e-13, abs=1e-15)
     assert found[0] == (1 if dense.higher_is_better else 0)
+
+
+def test_correlation_of_counters_is_that_of_the_lists(isa):
+    """`compare` lists no bins. Noise, which is sorted, and colours of many pixels as well."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (300, 401, 3), dtype=np.uint8)
+    flat = np.full((400, 500, 3), 200, np.uint8)
+    flat[:7] = 9, 8, 7
+    striped = np.tile(np.array([[1, 2, 3], [255, 255, 255]], np.uint8), (300, 300, 1))
+    images = [blobs(3), blobs(4, (210, 333)), noise, noise[::-1] // 2, flat, striped]
+    for options in ({"bins": 256}, {"bins": 256, "ignore": "white"}, {"bins": 41},
+                    {"bins": 100, "space": "hsv", "ignore": (9, 8, 7)}):  # fmt: skip
+        kind = get_measure("correlation", **options)
+        rows = [kind.describe(image) for image in images]
+        for i, a in enumerate(images):
+            for j, b in enumerate(images):
+                assert isf.compare(a, b, kind) == kind.compare(rows[i], rows[j])
+                assert isf.compare(a, b, kind) == isf.compare(b, a, kind)
+            assert isf.compare(a, a, kind) == 1
+
+
+def test_pixels_that_cannot_be_counted_are_named_as_ever(tmp_path):
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"\x89PNG")
+    with pytest.raises(ImageDecodeError, match=r"broken\.png"):
+        isf.compare(blobs(1), path, "correlation", bins=256)
+    with pytest.raises(InvalidInputError, match="shape"):
+        isf.compare(blobs(1), np.zeros((3, 3, 2), np.uint8), "correlation", bins=256)
 
 
 def test_the_bin_of_white_is_emptied_and_the_number_of_bins_stays():

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "check.hpp"
@@ -85,7 +86,9 @@ void check_sparse(std::size_t height, std::size_t width, std::size_t bins_each, 
   const std::size_t bins[] = {bins_each, bins_each, bins_each};
   const std::size_t all_bins = bins_each * bins_each * bins_each;
   std::vector<std::uint8_t> pixels(height * width * 3), mask(height * width);
+  // Some colours occur more than 256 times, some once.
   for (auto& level : pixels) level = static_cast<std::uint8_t>(below(3) == 0 ? 255 : below(40));
+  for (std::size_t i = 0; i < pixels.size() / 3; ++i) pixels[i] = pixels[i] < 255 ? 7 : 255;
   for (auto& selected : mask) selected = static_cast<std::uint8_t>(below(2));
   const auto row = static_cast<std::ptrdiff_t>(3 * width);
   const ImageView image{pixels.data(), height, width, 3, row, 3, 1};
@@ -93,7 +96,7 @@ void check_sparse(std::size_t height, std::size_t width, std::size_t bins_each, 
   const std::uint64_t white = all_bins - 1;
   const SparseCounter counter(image, chosen, bins, white);
   std::vector<std::uint32_t> keys(counter.size()), counts(counter.size());
-  counter.write(keys.data(), counts.data());
+  counter.write(keys.size(), keys.data(), counts.data());
 
   std::map<std::uint32_t, std::uint32_t> expected;
   for (std::size_t i = 0; i < mask.size(); ++i) {
@@ -113,7 +116,20 @@ void check_sparse(std::size_t height, std::size_t width, std::size_t bins_each, 
   }
   expect(counter.total() == total, "total");
 
+  // The same image but for its first row: counters against counters, and against lists.
+  const ImageView rest{pixels.data() + row, height - 1, width, 3, row, 3, 1};
+  const SparseCounter fewer(rest, MaskView{}, bins, kNoKey);
+  std::vector<std::uint32_t> fewer_keys(fewer.size()), fewer_counts(fewer.size());
+  fewer.write(fewer_keys.size(), fewer_keys.data(), fewer_counts.data());
   const SparseView view{keys.data(), counts.data(), keys.size()};
+  const SparseView fewer_view{fewer_keys.data(), fewer_counts.data(), fewer_keys.size()};
+  for (const auto& [a, b, list_a, list_b] : {std::tuple(&counter, &fewer, view, fewer_view),
+                                             std::tuple(&fewer, &counter, fewer_view, view),
+                                             std::tuple(&counter, &counter, view, view)}) {
+    const ComparisonResult listed =
+        compare_sparse(Comparison::correlation, false, list_a, list_b, all_bins);
+    expect(correlation(*a, *b) == listed.value, "correlation of counters");
+  }
   const std::size_t half = keys.size() / 2;
   const SparseView upper{keys.data() + half, counts.data() + half, keys.size() - half};
   // Row 0 is the lower half, row 1 the upper.

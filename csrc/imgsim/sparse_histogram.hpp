@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "imgsim/views.hpp"
@@ -33,12 +34,16 @@ constexpr std::size_t kMostKeyedChannels = 3;
 
 constexpr std::uint64_t kNoKey = static_cast<std::uint64_t>(-1);
 
+class ColorCounts;
+class SortedCounts;
+
 // Counts the joint bins of an 8-bit image of 1 to 3 channels and fewer than 2^32 pixels. Level v of
 // channel c lies in bin v * bins[c] / 256 (rounded down) of bins[c] <= 256; the key counts the last
 // channel fastest.
 //
-// Radix sort by the upper 12 of at most 24 bits, then one small table for the lower 12: some 4 ns
-// and 2 bytes of scratch per pixel. Up to 4 MB of scratch are kept for the thread's next call.
+// Up to 65,536 bins in one table; more in pages of neighbouring colours (color_counts.hpp), of
+// which a photograph takes 1 MB to 8 MB; noise by sorting (sorted_counts.hpp) with 2 bytes per
+// pixel. Up to 20 MB are kept for the thread's next counters.
 class SparseCounter {
  public:
   // The bin `ignored`, if there is one of that key, is set to 0.
@@ -48,17 +53,26 @@ class SparseCounter {
   SparseCounter(const SparseCounter&) = delete;
   SparseCounter& operator=(const SparseCounter&) = delete;
 
-  // Number of occupied bins, and of the pixels in them.
-  std::size_t size() const { return size_; }
+  // Number of pixels that count.
   std::uint64_t total() const { return total_; }
-  void write(std::uint32_t* keys, std::uint32_t* counts) const;
+  // Number of occupied bins.
+  std::size_t size() const;
+  // `size` is what size() says.
+  void write(std::size_t size, std::uint32_t* keys, std::uint32_t* counts) const;
 
  private:
-  std::vector<std::uint32_t> table_;     // of all bins, where these are few
-  std::vector<std::size_t> in_buckets_;  // else the number of occupied bins in each bucket,
-  std::vector<std::uint16_t> packed_;    // and these, as KernelTable::pack_counts lists them
-  std::size_t size_ = 0;
+  std::size_t bins_[kMostKeyedChannels] = {1, 1, 1};
+  std::size_t all_bins_ = 1;
+  std::vector<std::uint32_t> table_;  // of all bins, where these are few
+  std::unique_ptr<ColorCounts> colors_;
+  std::unique_ptr<SortedCounts> sorted_;
   std::uint64_t total_ = 0;
+
+  friend double correlation(const SparseCounter& a, const SparseCounter& b);
 };
+
+// Pearson's correlation over all bins, of which both have the same numbers: as compare_sparse of
+// the lists, without making them.
+double correlation(const SparseCounter& a, const SparseCounter& b);
 
 }  // namespace imgsim

@@ -1,6 +1,7 @@
 // The end of a kernel file: includes the loops and exports them as `kernels_<IMGSIM_ISA>`, the only
 // symbol that leaves the file.
 #include "kernels/assignment-inl.hpp"
+#include "kernels/color-inl.hpp"
 #include "kernels/comparison-inl.hpp"
 #include "kernels/histogram-inl.hpp"
 #include "kernels/sparse-inl.hpp"
@@ -63,6 +64,8 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     square_rows,
     weighted_sum,
     add_weighted_u8,
+    color_numbers,
+    dot_u8,
     pack_counts,
 };
 

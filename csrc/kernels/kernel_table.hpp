@@ -245,6 +245,14 @@ struct KernelTable {
   void (*add_weighted_u8)(const std::uint8_t* row, std::uint32_t weight, std::size_t n,
                           std::uint32_t* sums);
 
+  // ---- counts of colours ----
+
+  // The number (ColorCounts::number_of) of each pixel of three bytes.
+  void (*color_numbers)(const std::uint8_t* pixels, std::size_t n, std::uint32_t* out);
+
+  // sum_j a[j] b[j], n <= 2^16.
+  std::uint32_t (*dot_u8)(const std::uint8_t* a, const std::uint8_t* b, std::size_t n);
+
   // Lists the counters that are not 0: place | count << kPackedKeyBits, or with a count of 0 there,
   // followed by its lower and its upper half. touched[g] is 1 if any of group g may not be 0, and
   // groups is a multiple of 8. Sets all to 0, adds the number of listed counters to `occupied`, and

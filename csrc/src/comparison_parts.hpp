@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 
 #include "imgsim/histogram_comparison.hpp"
 #include "imgsim/parallel.hpp"
@@ -18,6 +19,35 @@ constexpr double kMissing = 1e-10;
 // The square root of a square is exact, so a histogram compared with itself gives 1.
 inline double pearson(double covariance, double variance_a, double variance_b) {
   return std::clamp(covariance / std::sqrt(variance_a * variance_b), -1.0, 1.0);
+}
+
+inline double exact_part(std::uint64_t x, int shift) {
+  return static_cast<double>((x >> shift) & 0xFFFFFFFFU);
+}
+
+// N x - y z for y, z < 2^32, as if nothing were rounded before the result.
+inline double scaled_difference(double n, std::uint64_t x, std::uint64_t y, std::uint64_t z) {
+  ExactSum sum;
+  sum.add_product(n * 0x1p32, exact_part(x, 32));
+  sum.add_product(n, exact_part(x, 0));
+  sum.add_product(-static_cast<double>(y), static_cast<double>(z));
+  return sum.value();
+}
+
+struct CountSums {
+  std::uint64_t total;    // below 2^32
+  std::uint64_t squares;  // at most the square of the total
+};
+
+// Pearson's correlation of whole numbers in so many bins, from their sums and that of the products.
+inline double correlation_of_counts(double bins, const CountSums& a, const CountSums& b,
+                                    std::uint64_t products) {
+  // All three times the number of bins: whole numbers.
+  const double variance_a = scaled_difference(bins, a.squares, a.total, a.total);
+  const double variance_b = scaled_difference(bins, b.squares, b.total, b.total);
+  if (variance_a == 0.0 && variance_b == 0.0) return (a.total == 0) == (b.total == 0) ? 1.0 : 0.0;
+  if (variance_a == 0.0 || variance_b == 0.0) return 0.0;
+  return pearson(scaled_difference(bins, products, a.total, b.total), variance_a, variance_b);
 }
 
 // a fa / den and b fb / den are shares of the totals: products of whole numbers stay whole, and

@@ -14,19 +14,6 @@ namespace {
 constexpr std::uint64_t kMostTotal = (std::uint64_t{1} << 32) - 1;
 constexpr std::size_t kBlock = 256;  // pairs that are gathered before they are used
 
-double exact_part(std::uint64_t x, int shift) {
-  return static_cast<double>((x >> shift) & 0xFFFFFFFFU);
-}
-
-// N x - y z for y, z < 2^32, as if nothing were rounded before the result.
-double scaled_difference(double n, std::uint64_t x, std::uint64_t y, std::uint64_t z) {
-  ExactSum sum;
-  sum.add_product(n * 0x1p32, exact_part(x, 32));
-  sum.add_product(n, exact_part(x, 0));
-  sum.add_product(-static_cast<double>(y), static_cast<double>(z));
-  return sum.value();
-}
-
 struct Side {
   SparseView view;
   std::uint64_t total = 0;
@@ -97,7 +84,8 @@ class Tally {
     const double alone_b = static_cast<double>(b_.total - common_b_) * shares_.fb;
     switch (method_) {
       case Comparison::correlation:
-        return correlation();
+        return correlation_of_counts(bins_, {a_.total, a_.squares}, {b_.total, b_.squares},
+                                     products_);
       case Comparison::intersection:
         return normalize_ && empty ? 1.0 : static_cast<double>(smaller_) / shares_.den;
       case Comparison::chi2:
@@ -123,16 +111,6 @@ class Tally {
       common_a_ += a[i];
       common_b_ += b[i];
     }
-  }
-
-  // All three times the number of bins: whole numbers.
-  double correlation() const {
-    const double variance_a = scaled_difference(bins_, a_.squares, a_.total, a_.total);
-    const double variance_b = scaled_difference(bins_, b_.squares, b_.total, b_.total);
-    if (variance_a == 0.0 && variance_b == 0.0)
-      return (a_.total == 0) == (b_.total == 0) ? 1.0 : 0.0;
-    if (variance_a == 0.0 || variance_b == 0.0) return 0.0;
-    return pearson(scaled_difference(bins_, products_, a_.total, b_.total), variance_a, variance_b);
   }
 
   Comparison method_;

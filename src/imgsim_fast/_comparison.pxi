@@ -192,9 +192,8 @@ def compare_sparse_rows(int method, bint normalize, cnp.ndarray query not None,
     return out
 
 
-def sparse_histogram(cnp.ndarray image not None, cnp.ndarray mask, tuple bins, object ignored):
-    """(keys, counts, total) of a uint8 image with 1 to 256 bins per channel; ignored: key or None.
-    """
+cdef csrc.SparseCounter* counter_of(cnp.ndarray image, cnp.ndarray mask, tuple bins,
+                                    object ignored) except NULL:
     cdef uint64_t left_out = csrc.kNoKey if ignored is None else ignored
     cdef csrc.ImageView view = image_view(image)
     cdef csrc.MaskView selected = mask_view(mask)
@@ -213,12 +212,38 @@ def sparse_histogram(cnp.ndarray image not None, cnp.ndarray mask, tuple bins, o
     cdef csrc.SparseCounter* counter
     with nogil:
         counter = new csrc.SparseCounter(view, selected, numbers, left_out)
+    return counter
+
+
+def sparse_histogram(cnp.ndarray image not None, cnp.ndarray mask, tuple bins, object ignored):
+    """(keys, counts, total) of a uint8 image with 1 to 256 bins per channel; ignored: key or None.
+    """
+    cdef csrc.SparseCounter* counter = counter_of(image, mask, bins, ignored)
+    cdef size_t size
+    cdef uint32_t *first_key
+    cdef uint32_t *first_count
     try:
-        keys = np.empty(counter.size(), dtype=np.uint32)
-        counts = np.empty(counter.size(), dtype=np.uint32)
-        total = counter.total()
-        counter.write(<uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>keys),
-                      <uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>counts))
+        size = counter.size()
+        keys, counts = np.empty(size, dtype=np.uint32), np.empty(size, dtype=np.uint32)
+        first_key = <uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>keys)
+        first_count = <uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>counts)
+        with nogil:
+            counter.write(size, first_key, first_count)
+        return keys, counts, counter.total()
     finally:
         del counter
-    return keys, counts, total
+
+
+def correlate_images(cnp.ndarray a not None, cnp.ndarray b not None, tuple bins, object ignored):
+    """Pearson's correlation of what sparse_histogram counts of two images, without the lists."""
+    cdef csrc.SparseCounter* first = counter_of(a, None, bins, ignored)
+    cdef csrc.SparseCounter* second = NULL
+    cdef double value
+    try:
+        second = counter_of(b, None, bins, ignored)
+        with nogil:
+            value = csrc.correlation(first[0], second[0])
+        return value
+    finally:
+        del first
+        del second

@@ -82,6 +82,9 @@ def compare_sparse_rows(
 def sparse_histogram(
     image: Array, mask: Array | None, bins: tuple[int, ...], ignored: int | None
 ) -> tuple[Keys, Keys, int]: ...
+def correlate_images(
+    a: NDArray[np.uint8], b: NDArray[np.uint8], bins: tuple[int, ...], ignored: int | None
+) -> float: ...
 def wasserstein_1d_plain(a: object, b: object) -> float | None: ...
 def pairs(
     metric: Metric, a: Array, b: Array, index_a: Counts, index_b: Counts, threads: int

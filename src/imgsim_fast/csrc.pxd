@@ -89,7 +89,9 @@ cdef extern from "imgsim/sparse_histogram.hpp" namespace "imgsim" nogil:
                       uint64_t ignored) except +
         size_t size()
         uint64_t total()
-        void write(uint32_t* keys, uint32_t* counts)
+        void write(size_t size, uint32_t* keys, uint32_t* counts)
+
+    double correlation(const SparseCounter& a, const SparseCounter& b)
 
 
 cdef extern from "imgsim/histogram_comparison.hpp" namespace "imgsim" nogil:

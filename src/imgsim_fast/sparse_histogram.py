@@ -157,8 +157,10 @@ def sparse_histogram(
 
     Notes
     -----
-    O(pixels): a radix sort with 2 bytes of scratch per pixel, some milliseconds for a megapixel;
-    the result takes 8 bytes per occupied bin.
+    O(pixels): some milliseconds for a megapixel. Up to 65,536 bins are counted in one table. More
+    are counted in bytes that carry, in pages of 16 x 16 x 16 neighbouring colours: 1 MB to 8 MB of
+    scratch for a photograph, 16 MB where all colours occur. The result takes 8 bytes per occupied
+    bin.
 
     Examples
     --------

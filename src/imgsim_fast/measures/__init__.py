@@ -77,4 +77,15 @@ def compare(
     4.0
     """
     kind = get_measure(measure, **options)
-    return kind.compare(describe(kind, image1), describe(kind, image2))
+    pixels = []
+    for image in (image1, image2):
+        with named(image):
+            pixels.append(decoded(image))
+    value = kind.compare_pixels(*pixels)
+    if value is not None:
+        return value
+    rows = []
+    for image, found in zip((image1, image2), pixels, strict=True):
+        with named(image):
+            rows.append(kind.describe(found))
+    return kind.compare(*rows)

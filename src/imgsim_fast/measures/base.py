@@ -91,6 +91,13 @@ class Measure(ABC):
         """Value for two descriptors."""
         return float(self.values(a, as_rows([b], self.row_dtype, self.row_length), 1)[0])
 
+    def compare_pixels(self, a: Image | NDArray[Any], b: Image | NDArray[Any]) -> float | None:
+        """Value for two decoded images, where there is a quicker way than by their descriptors.
+
+        The same value to the last bit. None: there is none, or `describe` refuses an image.
+        """
+        return None
+
     def nearest(
         self, query: Row, rows: Rows, skip: NDArray[np.uint8] | None, k: int, threads: int
     ) -> Neighbors:

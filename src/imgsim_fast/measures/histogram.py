@@ -12,7 +12,7 @@ from imgsim_fast import _core
 from imgsim_fast._pillow import pillow
 from imgsim_fast._validate import as_choice, as_count
 from imgsim_fast.descriptors import grey_pixels, rgb_pixels
-from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+from imgsim_fast.errors import ImgsimError, InvalidInputError, InvalidTypeError
 from imgsim_fast.histogram import histogram
 from imgsim_fast.measures.base import Measure
 from imgsim_fast.rows import RaggedRows, Row, Rows, as_matrix
@@ -79,11 +79,7 @@ class HistogramComparison(Measure):
 
     def describe(self, image: Image | NDArray[Any]) -> Row:
         """Return uint32 counts of all bins; sparse: occupied bins, then their counts."""
-        pixels = self._pixels(image)
-        if pixels.shape[0] * pixels.shape[1] >= 2**32:
-            raise InvalidInputError(
-                f"the image has {pixels.shape[1]} x {pixels.shape[0]} pixels, more than 2**32 - 1"
-            )
+        pixels = self._countable(image)
         if self.row_length is not None:
             counts = histogram(pixels, self._bins).reshape(-1).astype(np.uint32)
             if self._emptied is not None:
@@ -129,6 +125,14 @@ class HistogramComparison(Measure):
                 return number, "is no histogram: its bins do not ascend"
         return None
 
+    def _countable(self, image: Image | NDArray[Any]) -> NDArray[np.uint8]:
+        pixels = self._pixels(image)
+        if pixels.shape[0] * pixels.shape[1] >= 2**32:
+            raise InvalidInputError(
+                f"the image has {pixels.shape[1]} x {pixels.shape[0]} pixels, more than 2**32 - 1"
+            )
+        return pixels
+
     def _pixels(self, image: Image | NDArray[Any]) -> NDArray[np.uint8]:
         if self._space == "grey":
             return grey_pixels(image)
@@ -171,6 +175,16 @@ class Correlation(HistogramComparison):
     name = method = "correlation"
     higher_is_better = True
     near_identical = 0.995
+
+    def compare_pixels(self, a: Image | NDArray[Any], b: Image | NDArray[Any]) -> float | None:
+        """Correlation from the counters of both, where only the occupied bins would be listed."""
+        if self.row_length is not None:
+            return None
+        try:
+            first, second = self._countable(a), self._countable(b)
+        except ImgsimError:
+            return None
+        return _core.correlate_images(first, second, self._shape, self._emptied)
 
 
 class ChiSquare(HistogramComparison):
