@@ -222,9 +222,9 @@ struct TransportSolver::Pool {
 TransportSolver::Pool& TransportSolver::pool() {
   // Never destroyed: a thread may still be at work at the end.
   static Pool* const all = [] {
-    auto* created = new Pool;
+    auto created = std::make_unique<Pool>();
     created->idle.reserve(Pool::kMostIdle);
-    return created;
+    return created.release();
   }();
   return *all;
 }
