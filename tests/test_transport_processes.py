@@ -77,6 +77,63 @@ def test_huge_problems_are_refused_at_once(name):
     assert after == "1.0"
 
 
+# ---- A23: memory that runs out in the middle --------------------------------------------------
+
+SCARCE = """
+import resource
+import numpy as np, imgsim_fast as isf
+
+rng = np.random.default_rng(0)
+n = 1000
+a, b, x, y = rng.random(n), rng.random(n), rng.random((n, 2)), rng.random((n, 2))
+cost, rows = rng.random((n, n)), rng.random((4, n))
+small = isf.emd(a[:40], b[:40], cost[:40, :40], mass="normalize")
+
+def call():
+    return {call}
+
+def allow(more):
+    with open("/proc/self/statm", encoding="ascii") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.RLIM_INFINITY))
+
+refused, answer = 0, None
+for more in range(0, 200 << 20, 3 << 19):
+    allow(more)
+    try:
+        answer = np.array(call()).tobytes()
+    except MemoryError:
+        refused += 1
+    allow(1 << 20)
+    assert isf.emd(a[:40], b[:40], cost[:40, :40], mass="normalize") == small
+    if answer is not None:
+        break
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert np.array(call()).tobytes() == answer
+print(refused)
+"""
+SCARCE_CALLS = {
+    "emd": "isf.emd(a, b, positions=(x, y), mass='normalize')",
+    "transport": "isf.transport(a, b, cost, mass='partial').potentials[0]",
+    "uniform": "isf.emd(np.ones(700), np.ones(700), positions=(x[:700], y[:700]))",
+    "EMD": "isf.EMD(np.column_stack([a, x]), np.column_stack([b, y]), 2)[2]",
+    "cdist": "isf.cdist(rows, rows, 'emd', positions=x, mass='normalize', threads=2)",
+    "knn": "isf.knn([(a, x)], [(b, y)] * 3, 2, 'emd', mass='normalize', threads=2)[0]",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize("name", SCARCE_CALLS)
+def test_memory_runs_out(name):
+    """More and more memory until it is enough: MemoryError before, and small calls go on.
+
+    Each single allocation: ``csrc/checks/allocation_check.cpp``.
+    """
+    done = run(SCARCE.format(call=SCARCE_CALLS[name]))
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 2
+
+
 # ---- A22: other modes of the floating-point unit ---------------------------------------------
 
 MODES = """

@@ -182,7 +182,7 @@ Outcome run_refusing(long k, bool all_after, const Call& call) {
 // Solvers wait for the next problem and keep their memory. Afterwards those that wait have none:
 // the new ones are given back first, and no more are kept.
 void forget_waiting_solvers() {
-  constexpr std::size_t kMoreThanWait = 64;
+  constexpr std::size_t kMoreThanWait = 18;
   const auto old = std::make_unique<TransportSolver[]>(kMoreThanWait);
   const auto fresh = std::make_unique<TransportSolver[]>(kMoreThanWait);
 }
@@ -262,7 +262,10 @@ struct Solve {
   TransportSolver solver;
   TransportResult result;
 
-  Solve(const TransportProblem& what, const TransportOptions& how) : problem(what), options(how) {}
+  Solve(const TransportProblem& what, const TransportOptions& how, bool again = false)
+      : problem(what), options(how) {
+    if (again) run();
+  }
   void run() { solver.solve(problem, options, &result); }
   Vector numbers() const {
     Vector all = {static_cast<double>(result.status),
@@ -284,6 +287,7 @@ struct Solve {
 void sweep_solve(const std::string& name, const TransportProblem& problem,
                  const TransportOptions& options) {
   sweep(name, [&] { return Solve(problem, options); });
+  sweep(name + ", again", [&] { return Solve(problem, options, true); });
 }
 
 void check_problem(const std::string& what, const Instance& instance, bool fits_inside = false) {
