@@ -41,6 +41,7 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     lower,
     nearest_free,
     scan,
+    all_finite,
     manhattan,
     chebyshev,
     squared,
