@@ -308,7 +308,7 @@ void check_solves() {
       check_problem("equal", Instance(n, n, 2, kind, Data::equal, Unequal::normalize));
       check_problem("wide", Instance(n, n, 3, kind, Data::wide, Unequal::normalize));
     }
-  check_problem("line", Instance(900, 900, 1, Ground::manhattan, real, Unequal::normalize));
+  check_problem("line", Instance(300, 300, 1, Ground::manhattan, real, Unequal::normalize));
   check_problem("flat", Instance(1500, 7, 2, Ground::matrix, real, Unequal::normalize));
   check_problem("large", Instance(420, 400, 2, Ground::squared, real, Unequal::normalize));
 
@@ -370,7 +370,7 @@ struct Pairs {
 };
 
 void check_batches() {
-  const std::size_t rows = 16, bins = 70;
+  const std::size_t rows = 15, bins = 40;
   Instance shared(bins, bins, 2, Ground::euclidean, Data::real, Unequal::normalize);
   Vector masses(rows * bins), points(rows * bins * 2);
   for (double& mass : masses) mass = uniform();
