@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ import pytest
 import imgsim_fast as isf
 from tests import reference
 from tests.reference_transport import check
+
+ROOT = Path(__file__).parents[1]
 
 
 def run(program, timeout=60):
@@ -192,6 +196,19 @@ def test_modes_of_the_floating_point_unit(mode):
         assert bound == pytest.approx(distance, rel=1e-12, abs=0)
 
 
+def test_the_core_knows_no_locale():
+    """Nothing in it reads or writes numbers as text."""
+    sources = [
+        path
+        for folder in ("imgsim", "kernels", "src")
+        for path in (ROOT / "csrc" / folder).rglob("*.?pp")
+    ]
+    assert len(sources) > 40
+    words = re.compile(r"strto|\bsto[dfi]\b|atof|printf|scanf|stream>|<locale>|to_string")
+    for path in sources:
+        assert not words.search(path.read_text()), path
+
+
 # ---- A19: an end ----------------------------------------------------------------------------
 
 ENDLESS = """
@@ -302,6 +319,47 @@ def test_ctrl_c_is_seen_at_any_time(name):
             timer.cancel()
             child.kill()
     assert sorted(waits)[1] < 0.1, waits  # others use this machine, too
+    assert max(waits) < 0.5, waits
+
+
+ALARMS = {
+    "points": lambda u, x: isf.emd(u, u[::-1].copy(), positions=x, mass="normalize"),
+    "plan": lambda u, x: isf.transport(u, u[::-1].copy(), positions=(x, x[::-1] + 1)).distance,
+    "EMD": lambda u, x: isf.EMD(np.column_stack([u, x]), np.column_stack([u, x[::-1] * 2]), 2)[0],
+    "cdist": lambda u, x: isf.cdist(u.reshape(-1, 60), u.reshape(-1, 60), "emd", mass="normalize",
+                                    cost=np.abs(np.subtract.outer(x[:60, 0], x[:60, 1]))),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no SIGALRM")
+@pytest.mark.parametrize("name", ALARMS)
+def test_a_signal_handler_that_raises(name):
+    """Its own exception comes out, and calls go on as before."""
+
+    class TimeIsUpError(Exception):
+        pass
+
+    def handler(number, frame):
+        raise TimeIsUpError(number)
+
+    rng = np.random.default_rng(0)
+    u, x = rng.random(9000), rng.random((9000, 2))
+    few, places = u[:1200], x[:1200]
+    want = np.array(ALARMS[name](few, places)).tobytes()
+    before = signal.signal(signal.SIGALRM, handler)
+    waits = []
+    try:
+        for after in (0.02, 0.05, 0.11):
+            signal.setitimer(signal.ITIMER_REAL, after)
+            begin = time.monotonic()
+            with pytest.raises(TimeIsUpError):
+                ALARMS[name](u, x)
+            waits.append(time.monotonic() - begin - after)
+            assert np.array(ALARMS[name](few, places)).tobytes() == want
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert min(waits) < 0.1, waits  # others use this machine, too
     assert max(waits) < 0.5, waits
 
 
