@@ -333,7 +333,7 @@ void check_solves() {
   const Instance many(2100, 2050, 2, Ground::squared, real, Unequal::normalize);
   few.max_pivots = 1;
   few.proof = few.plan = false;
-  sweep_solve("recomputed", many.problem, few);
+  sweep("recomputed", [&] { return Solve(many.problem, few); });
 }
 
 // ---- many pairs --------------------------------------------------------------------------------
