@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ import pytest
 import imgsim_fast as isf
 from tests import reference
 from tests.reference_transport import check
+
+ROOT = Path(__file__).parents[1]
 
 
 def run(program, timeout=60):
@@ -75,6 +79,63 @@ def test_huge_problems_are_refused_at_once(name):
     assert "bad_alloc" not in message
     assert " GB" in message or " GiB" in message or " TiB" in message, message
     assert after == "1.0"
+
+
+# ---- A23: memory that runs out in the middle --------------------------------------------------
+
+SCARCE = """
+import resource
+import numpy as np, imgsim_fast as isf
+
+rng = np.random.default_rng(0)
+n = 1000
+a, b, x, y = rng.random(n), rng.random(n), rng.random((n, 2)), rng.random((n, 2))
+cost, rows = rng.random((n, n)), rng.random((4, n))
+small = isf.emd(a[:40], b[:40], cost[:40, :40], mass="normalize")
+
+def call():
+    return {call}
+
+def allow(more):
+    with open("/proc/self/statm", encoding="ascii") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.RLIM_INFINITY))
+
+refused, answer = 0, None
+for more in range(0, 200 << 20, 3 << 19):
+    allow(more)
+    try:
+        answer = np.array(call()).tobytes()
+    except MemoryError:
+        refused += 1
+    allow(1 << 20)
+    assert isf.emd(a[:40], b[:40], cost[:40, :40], mass="normalize") == small
+    if answer is not None:
+        break
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert np.array(call()).tobytes() == answer
+print(refused)
+"""
+SCARCE_CALLS = {
+    "emd": "isf.emd(a, b, positions=(x, y), mass='normalize')",
+    "transport": "isf.transport(a, b, cost, mass='partial').potentials[0]",
+    "uniform": "isf.emd(np.ones(700), np.ones(700), positions=(x[:700], y[:700]))",
+    "EMD": "isf.EMD(np.column_stack([a, x]), np.column_stack([b, y]), 2)[2]",
+    "cdist": "isf.cdist(rows, rows, 'emd', positions=x, mass='normalize', threads=2)",
+    "knn": "isf.knn([(a, x)], [(b, y)] * 3, 2, 'emd', mass='normalize', threads=2)[0]",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize("name", SCARCE_CALLS)
+def test_memory_runs_out(name):
+    """More and more memory until it is enough: MemoryError before, and small calls go on.
+
+    Each single allocation: ``csrc/checks/allocation_check.cpp``.
+    """
+    done = run(SCARCE.format(call=SCARCE_CALLS[name]))
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 2
 
 
 # ---- A22: other modes of the floating-point unit ---------------------------------------------
@@ -133,6 +194,19 @@ def test_modes_of_the_floating_point_unit(mode):
         assert distance == pytest.approx(float(want), rel=1e-15, abs=0)
         assert Fraction(bound) <= want
         assert bound == pytest.approx(distance, rel=1e-12, abs=0)
+
+
+def test_the_core_knows_no_locale():
+    """Nothing in it reads or writes numbers as text."""
+    sources = [
+        path
+        for folder in ("imgsim", "kernels", "src")
+        for path in (ROOT / "csrc" / folder).rglob("*.?pp")
+    ]
+    assert len(sources) > 40
+    words = re.compile(r"strto|\bsto[dfi]\b|atof|printf|scanf|stream>|<locale>|to_string")
+    for path in sources:
+        assert not words.search(path.read_text()), path
 
 
 # ---- A19: an end ----------------------------------------------------------------------------
@@ -245,6 +319,47 @@ def test_ctrl_c_is_seen_at_any_time(name):
             timer.cancel()
             child.kill()
     assert sorted(waits)[1] < 0.1, waits  # others use this machine, too
+    assert max(waits) < 0.5, waits
+
+
+ALARMS = {
+    "points": lambda u, x: isf.emd(u, u[::-1].copy(), positions=x, mass="normalize"),
+    "plan": lambda u, x: isf.transport(u, u[::-1].copy(), positions=(x, x[::-1] + 1)).distance,
+    "EMD": lambda u, x: isf.EMD(np.column_stack([u, x]), np.column_stack([u, x[::-1] * 2]), 2)[0],
+    "cdist": lambda u, x: isf.cdist(u.reshape(-1, 60), u.reshape(-1, 60), "emd", mass="normalize",
+                                    cost=np.abs(np.subtract.outer(x[:60, 0], x[:60, 1]))),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no SIGALRM")
+@pytest.mark.parametrize("name", ALARMS)
+def test_a_signal_handler_that_raises(name):
+    """Its own exception comes out, and calls go on as before."""
+
+    class TimeIsUpError(Exception):
+        pass
+
+    def handler(number, frame):
+        raise TimeIsUpError(number)
+
+    rng = np.random.default_rng(0)
+    u, x = rng.random(9000), rng.random((9000, 2))
+    few, places = u[:1200], x[:1200]
+    want = np.array(ALARMS[name](few, places)).tobytes()
+    before = signal.signal(signal.SIGALRM, handler)
+    waits = []
+    try:
+        for after in (0.02, 0.05, 0.11):
+            signal.setitimer(signal.ITIMER_REAL, after)
+            begin = time.monotonic()
+            with pytest.raises(TimeIsUpError):
+                ALARMS[name](u, x)
+            waits.append(time.monotonic() - begin - after)
+            assert np.array(ALARMS[name](few, places)).tobytes() == want
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert min(waits) < 0.1, waits  # others use this machine, too
     assert max(waits) < 0.5, waits
 
 

@@ -14,7 +14,7 @@ enum class Ground { matrix, manhattan, euclidean, chebyshev, squared };
 // Either a matrix that the caller has, or points: n x dims and m x dims coordinates in C order.
 struct GroundDistance {
   Ground kind = Ground::matrix;
-  MatrixView<double> matrix;  // any finite values; +infinity forbids the arc; no NaN, no -infinity
+  MatrixView<double> matrix;  // any finite values; +infinity forbids the arc
   const double* x = nullptr;  // sources, finite
   const double* y = nullptr;  // targets, finite
   std::size_t dims = 0;
@@ -24,6 +24,8 @@ struct GroundDistance {
   bool same_points = false;
   // The caller vouches for a matrix: zero diagonal, triangle inequality, source k is target k.
   bool matrix_is_metric = false;
+  // The caller has looked: the matrix has no NaN and no -infinity, also where there is no mass.
+  bool matrix_is_checked = false;
 
   // Mass that stays where it is costs nothing and is never worth moving.
   bool common_mass_stays() const {

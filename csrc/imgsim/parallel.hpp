@@ -20,7 +20,8 @@ std::size_t useful_threads(std::size_t threads, double nanoseconds);
 // Calls body(begin, end) over disjoint ranges of at most `grain` items that cover [0, items), on up
 // to `threads` threads including the calling one. Which thread runs which range is not defined, so
 // bodies write to places that depend on the item alone. The first exception thrown by a body is
-// rethrown here after all threads have stopped. Returns false when `cancel` stopped the work.
+// rethrown here after all threads have stopped. Where there is no memory for more threads, those
+// that run do all the work. Returns false when `cancel` stopped the work.
 bool parallel_for(std::size_t items, std::size_t grain, std::size_t threads, const Cancel& cancel,
                   const std::function<void(std::size_t begin, std::size_t end)>& body);
 

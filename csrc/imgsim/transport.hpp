@@ -26,7 +26,7 @@ enum class TransportStatus {
   cancelled,
   unbalanced,    // totals differ and Unequal::error was asked for
   too_large,     // sources and targets together do not fit into 31 bits
-  bad_cost,      // a cost is NaN or -infinity
+  bad_cost,      // a cost is NaN or -infinity, be it of a source or target without mass
   out_of_range,  // the cost is beyond float64, or so small that float64 would round it
 };
 

@@ -39,7 +39,8 @@ struct TransportBatch {
   DistanceRule rule;
 };
 
-// The first pair, in order, whose distance does not exist; status says why.
+// The first pair, in order, whose distance does not exist; status says why. A bad cost is found
+// before any pair is looked at.
 struct BatchResult {
   TransportStatus status = TransportStatus::optimal;
   std::size_t a = 0, b = 0;

@@ -46,6 +46,7 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     lower_keys,
     nearest_free_key,
     scan,
+    all_finite,
     manhattan,
     chebyshev,
     squared,

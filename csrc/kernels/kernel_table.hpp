@@ -206,6 +206,7 @@ struct KernelTable {
 
   // Looks at n rows of m costs, any m.
   CostScan (*scan)(const double* costs, std::size_t stride, std::size_t n, std::size_t m);
+  bool (*all_finite)(const double* values, std::size_t n);
 
   DistanceRow manhattan, chebyshev, squared, euclidean;
 

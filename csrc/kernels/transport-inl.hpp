@@ -472,6 +472,23 @@ CostScan scan(const double* costs, std::size_t stride, std::size_t n, std::size_
   return found;
 }
 
+// Times 0 a finite number is 0, another one NaN, which stays in a sum.
+bool all_finite(const double* values, std::size_t n) {
+  std::size_t k = 0;
+  double nothing = 0.0;
+#ifdef IMGSIM_VECTORS
+  Doubles even = {}, odd = {};
+  for (; k + 2 * kDoubles <= n; k += 2 * kDoubles) {
+    even += load_doubles(values + k) * 0.0;
+    odd += load_doubles(values + k + kDoubles) * 0.0;
+  }
+  even += odd;
+  for (std::size_t lane = 0; lane < kDoubles; ++lane) nothing += even[lane];
+#endif
+  for (; k < n; ++k) nothing += values[k] * 0.0;
+  return nothing == 0.0;
+}
+
 void manhattan(const double* x, const double* y, std::size_t y_stride, std::size_t dims,
                std::size_t m, double* out) {
   distances_of<Norm::sum>(x, y, y_stride, dims, m, out);

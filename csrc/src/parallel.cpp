@@ -5,6 +5,7 @@
 #include <chrono>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -82,12 +83,13 @@ bool parallel_for(std::size_t items, std::size_t grain, std::size_t threads, con
   const std::size_t ranges = items / grain + (items % grain != 0);
   Crew crew(items, grain, cancel, body);
   std::vector<std::thread> helpers;
-  for (std::size_t i = 1; i < std::min(threads, ranges); ++i) {
-    try {
+  // Without memory or with a system that gives no more threads, those that run do all the work: an
+  // exception from here would leave the others alone with the crew.
+  try {
+    for (std::size_t i = 1; i < std::min(threads, ranges); ++i)
       helpers.emplace_back([&crew] { crew.work(false); });
-    } catch (const std::system_error&) {
-      break;  // the system gives no more threads: those that run do all the work
-    }
+  } catch (const std::system_error&) {
+  } catch (const std::bad_alloc&) {
   }
   crew.work(true);
   for (std::thread& helper : helpers) helper.join();

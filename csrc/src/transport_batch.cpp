@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "imgsim/top_k.hpp"
+#include "transport/costs.hpp"
 
 namespace imgsim {
 namespace {
@@ -66,6 +67,7 @@ class Batch {
   // Calls pair(solve, begin, end) over ranges of `items`; solve(i, j) gives a distance.
   template <class Pairs>
   BatchResult run(std::size_t items, double pairs_per_item, const Pairs& pairs) {
+    if (!has_good_costs()) return first_;
     const double each = typical_nanoseconds() * pairs_per_item;
     const std::size_t threads = useful_threads(threads_, each * static_cast<double>(items));
     const auto grain = static_cast<std::size_t>(std::max(1.0, 2e5 / each));
@@ -85,6 +87,16 @@ class Batch {
   }
 
  private:
+  // Looks at a matrix once for all pairs.
+  bool has_good_costs() {
+    const GroundDistance& ground = batch_.ground;
+    if (ground.kind != Ground::matrix || ground.matrix_is_metric || ground.matrix_is_checked)
+      return true;
+    Interrupt interrupt(shared_.view());
+    first_.status = check_costs(ground.matrix, interrupt);
+    return first_.status == TransportStatus::optimal;
+  }
+
   double typical_nanoseconds() const {
     const auto mean = [](Span<const Signature> all) {
       double sum = 0;
@@ -100,6 +112,7 @@ class Batch {
     problem.supply = a.masses;
     problem.demand = b.masses;
     problem.ground = batch_.ground;
+    problem.ground.matrix_is_checked = true;
     batch_.rule.apply_to(&problem);
     if (a.points != nullptr) {
       problem.ground.x = a.points;

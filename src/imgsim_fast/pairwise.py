@@ -206,6 +206,8 @@ class EmdPairs(NamedTuple):
         status, i, j, blocked = outcome
         if status == 0:
             return
+        if _core.STATUS[status] == "bad cost" and self.ground.matrix is not None:
+            _ground.explain_bad_cost(self.ground.matrix)
         masses = (_masses_of(self.first, i), _masses_of(self.second, j))
         names = (f"{self.names[0]}[{i}]", f"{self.names[1]}[{j}]")
         _ground.fail(status, blocked, names, masses, self.ground)

@@ -82,6 +82,7 @@ def emd(
         Masses: integers, booleans or floats, finite, not negative, with a total above 0.
     cost : array_like, shape (n, m), optional
         Cost of moving one unit from i to j: any numbers, also negative; infinity forbids the arc.
+        NaN is an error, also where there is no mass.
     positions : array_like, shape (n, dims), or a tuple (x, y), optional
         Instead of `cost`: where the masses are, one point per row, shared by both; a tuple has
         those of a and those of b. A vector means points on the line. Neither: bins one unit apart.

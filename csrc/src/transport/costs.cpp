@@ -66,6 +66,19 @@ bool has_negative(const MatrixView<double>& matrix) {
   return false;
 }
 
+TransportStatus check_costs(const MatrixView<double>& matrix, Interrupt& interrupt) {
+  const std::size_t step = 65536 / std::clamp<std::size_t>(matrix.cols, 1, 65536);
+  for (std::size_t i = 0; i < matrix.rows; i += step) {
+    const std::size_t rows = std::min(step, matrix.rows - i);
+    const bool together = matrix.stride == matrix.cols;
+    if (!(together && kernels().all_finite(matrix.row(i), rows * matrix.cols)) &&
+        kernels().scan(matrix.row(i), matrix.stride, rows, matrix.cols).bad)
+      return TransportStatus::bad_cost;
+    if (interrupt.due(1 + rows * matrix.cols / 1024)) return TransportStatus::cancelled;
+  }
+  return TransportStatus::optimal;
+}
+
 Costs::Costs(const GroundDistance& ground, const Side& rows, const Side& columns, bool transposed,
              Workspace& space)
     : ground_(ground),

@@ -7,7 +7,9 @@
 #include <cstdint>
 
 #include "imgsim/ground_distance.hpp"
+#include "imgsim/transport.hpp"
 #include "kernels/kernel_table.hpp"
+#include "transport/interrupt.hpp"
 #include "transport/workspace.hpp"
 
 namespace imgsim {
@@ -25,6 +27,10 @@ struct Side {
 int excess_exponent(double largest);
 
 bool has_negative(const MatrixView<double>& matrix);
+
+// Whether all costs can be used, also those that no plan will look at: optimal, bad_cost,
+// cancelled.
+TransportStatus check_costs(const MatrixView<double>& matrix, Interrupt& interrupt);
 
 class Costs {
  public:

@@ -31,6 +31,18 @@ bool should_transpose(const GroundDistance& ground, const Support& support) {
                                       support.demand.units, support.demand.units + m);
 }
 
+// The solver sees the costs between points with mass; the others must be numbers all the same.
+bool must_look_at_all(const TransportProblem& problem, const Support& support) {
+  const GroundDistance& ground = problem.ground;
+  if (ground.kind != Ground::matrix || ground.matrix_is_checked || ground.matrix_is_metric)
+    return false;
+  const auto with_mass = [](const Side& side) {
+    return side.size - (side.size > 0 && side.ids[side.size - 1] == kDummy);
+  };
+  return with_mass(support.sources) < problem.supply.size ||
+         with_mass(support.targets) < problem.demand.size;
+}
+
 double in_range(double value, int exponent, TransportStatus* status) {
   const double scaled = std::ldexp(value, exponent);
   const double size = std::fabs(scaled);
@@ -168,6 +180,11 @@ void TransportSolver::State::solve(const TransportProblem& problem, const Transp
   }
   work.support = reduce(problem, &work.masses, space);
   const Support& support = work.support;
+  Interrupt interrupt(options.cancel);
+  if (must_look_at_all(problem, support)) {
+    result->status = check_costs(problem.ground.matrix, interrupt);
+    if (result->status != TransportStatus::optimal) return;
+  }
   work.transposed = should_transpose(problem.ground, support);
   const Side& rows = work.transposed ? support.targets : support.sources;
   const Side& columns = work.transposed ? support.sources : support.targets;
@@ -183,10 +200,8 @@ void TransportSolver::State::solve(const TransportProblem& problem, const Transp
 
   Costs costs(problem.ground, rows, columns, work.transposed, space);
   work.costs = &costs;
-  if (block.n > 0 && block.m > 0) {
-    Interrupt interrupt(options.cancel);
+  if (block.n > 0 && block.m > 0)
     solve_block(problem.ground, options, &costs, space, interrupt, &result->steps, &block);
-  }
   result->pivots = block.pivots;
   result->status = block.status;
   if (block.blocked) {
@@ -222,9 +237,9 @@ struct TransportSolver::Pool {
 TransportSolver::Pool& TransportSolver::pool() {
   // Never destroyed: a thread may still be at work at the end.
   static Pool* const all = [] {
-    auto* created = new Pool;
+    auto created = std::make_unique<Pool>();
     created->idle.reserve(Pool::kMostIdle);
-    return created;
+    return created.release();
   }();
   return *all;
 }

@@ -13,13 +13,16 @@ namespace imgsim {
 
 class Workspace {
  public:
-  // Takes back everything. What did not fit into one piece will fit the next time.
+  // Takes back everything. What did not fit into one piece will fit the next time, unless there is
+  // no memory for that: the next problem may be smaller.
   void clear() {
     if (pieces_.size() > 1) {
-      std::size_t all = 0;
-      for (const Piece& piece : pieces_) all += piece.bytes;
+      const std::size_t all = bytes();
       pieces_.clear();
-      add(all);
+      try {
+        add(all);
+      } catch (const std::bad_alloc&) {
+      }
     }
     if (pieces_.empty())
       use(inside_, sizeof inside_);
