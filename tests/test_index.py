@@ -479,3 +479,26 @@ def test_methods_from_several_threads(tmp_path, folder):
         for thread in threads:
             thread.join()
         assert wrong == []
+
+
+def test_a_folder_is_remembered_with_its_images_or_without(tmp_path, folder):
+    """One transaction publishes both; an empty folder is remembered as well."""
+    (tmp_path / "empty").mkdir()
+    with Index.create(tmp_path / "index") as index:
+        assert index.add(tmp_path / "empty").added == 0
+        assert index.stats().folders == [str(tmp_path / "empty")]
+        index.add(folder)
+        assert index.stats().folders == [str(tmp_path / "empty"), str(folder)]
+        (tmp_path / "empty" / "new.png").write_bytes((folder / "000.png").read_bytes())
+        assert index.refresh().added == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fdatasync"), reason="counts the calls of POSIX")
+def test_a_new_catalogue_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (calls.append("fsync"), fsync(file))[1])
+    monkeypatch.setattr(os, "replace", lambda *names: (calls.append("name"), replace(*names))[1])
+    Index.create(tmp_path / "index").close()
+    assert calls == ["fsync", "name", "fsync"]  # the file, its name, the directory
+    assert sorted(os.listdir(tmp_path / "index")) == ["catalog.sqlite", "lock"]

@@ -75,6 +75,7 @@ class Builder:
         self._pending: list[Outcome] = []
         self._skipped: list[Outcome] = []
         self._touched: list[Outcome] = []
+        self._folders: list[bytes] = []
         self._counts = {"added": 0, "updated": 0, "unchanged": 0, "removed": 0}
         self._reasons: list[tuple[str, str]] = []
         self._done = 0
@@ -120,6 +121,10 @@ class Builder:
                         continue
             yield Task(path, known)
 
+    def remember_folder(self, path: bytes) -> None:
+        """Publish a folder for `refresh`, with the next images."""
+        self._folders.append(path)
+
     def skip_folder(self, path: bytes, error: OSError) -> None:
         """Report a directory that cannot be listed."""
         reason = error.strerror or str(error)
@@ -147,12 +152,13 @@ class Builder:
     def commit(self) -> None:
         """Publish everything pending: a durable segment first, then one transaction."""
         self._last_commit = time.monotonic()
-        if not (self._pending or self._skipped or self._touched):
+        if not (self._pending or self._skipped or self._touched or self._folders):
             return
         # Taken out first: if publishing fails, it is not tried again on the way out.
         pending, self._pending = self._pending, []
         skipped, self._skipped = self._skipped, []
         touched, self._touched = self._touched, []
+        folders, self._folders = self._folders, []
         catalog = self.catalog
         records = []
         segment = None
@@ -164,6 +170,8 @@ class Builder:
             ids = np.array([record.id for record, _ in records], dtype=np.int64)
             segment = write_segment(catalog.folder, number, rows, ids)
         with catalog.transaction(write=True):
+            for folder in folders:
+                catalog.add_folder(folder)
             if segment is not None:
                 catalog.add_segment(segment)
             if records:
