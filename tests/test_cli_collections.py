@@ -203,7 +203,7 @@ def test_confirming(folder, run):
         (["photos", "--confirm", "nope"], "got 'nope'"),
         (["photos", "--confirm-threshold", "1"], "need --confirm"),
         (["photos", "--confirm-option", "p=1"], "need --confirm"),
-        (["photos", "--reference", "elsewhere"], "no image of the index lies in"),
+        (["photos", "--reference", "elsewhere"], "'elsewhere' is neither an index nor a folder"),
         (["photos", "--reference", "photos"], "all images of the index lie in"),
         (["photos", "--html", "photos/000.png"], "exists already; --force replaces it"),
         (["photos", "--threads", "0"], "threads must be at least 1"),
@@ -296,7 +296,8 @@ def test_force_replaces_pages_only(folder, run, tmp_path):
         for page in (*kept, "pipe.html", "photos"):
             refused = run(*command, "--html", page, "--force")
             assert (refused.code, refused.out) == (2, ""), page
-            assert "is no HTML page" in refused.err or "is an image to be read" in refused.err
+            words = ("is no HTML page", "is an image to be read", "is a folder: name a file in it")
+            assert any(part in refused.err for part in words)
     assert {path: path.read_bytes() for path in kept} == before
     assert run("search", query, "photos").code == 0
     for text in ("", "<!DOCTYPE html>\n", "\ufeff \n<HTML>"):

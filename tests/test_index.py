@@ -20,11 +20,14 @@ from imgsim_fast.errors import (
     IndexLockedError,
     IndexMismatchError,
     IndexVersionError,
+    IndexWarning,
     InvalidInputError,
     InvalidTypeError,
 )
 from imgsim_fast.index import Index, build, catalog
 from imgsim_fast.index import index as index_module
+from imgsim_fast.rows import PickedRows
+from tests.cli_tools import runner
 from tests.index_tools import (
     DAMAGE,
     GREY,
@@ -341,6 +344,59 @@ def test_the_answer_does_not_depend_on_threads_or_segments(tmp_path, folder):
         assert index.verify() == []
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError()])
+@pytest.mark.parametrize("call", ["add", "refresh"])
+def test_a_merge_that_fails_is_a_warning(tmp_path, folder, monkeypatch, error, call):
+    """What was asked for is done by then."""
+    write = build.write_segment
+
+    def full(where, number, rows, ids):
+        if isinstance(rows, PickedRows):
+            raise error
+        return write(where, number, rows, ids)
+
+    names = sorted(folder.iterdir())
+    with Index.create(tmp_path / "index") as index:
+        for name in names[:16]:
+            index.add([name])
+        monkeypatch.setattr(build, "write_segment", full)
+        later = tmp_path / "later"
+        later.mkdir()
+        for name in names[16:]:
+            name.rename(later / name.name)
+        if call == "refresh":
+            index.add(folder)  # remembered
+        before = len(index)
+        for number, name in enumerate(names[16:18], 1):
+            (later / name.name).rename(name)
+            with pytest.warns(IndexWarning, match=r"published.* not be merged: (No sp|.*28|Mem)"):
+                report = index.add([name]) if call == "add" else index.refresh()
+            assert report.added == 1
+            assert len(index) == before + number
+            assert index.verify() == []
+            assert index.stats().segments == 16 + number
+            assert index.search(name, 1).distances[0] == 0
+        monkeypatch.undo()
+        report = index.refresh()
+        assert index.stats().segments == 1
+        assert index.verify() == []
+        assert len(index) == before + 2
+
+
+@pytest.mark.filterwarnings("always::imgsim_fast.errors.IndexWarning")
+def test_the_command_line_shows_the_warning_and_goes_on(tmp_path, folder, monkeypatch, capsys):
+    def full(self):
+        raise OSError(28, "No space left on device", "segment-00000017.rows.npy")
+
+    monkeypatch.setattr(build.Builder, "_merge_small_segments", full)
+    done = runner(monkeypatch, capsys)("index", folder)
+    assert done.code == 0
+    assert done.out.startswith("40 images in ")
+    assert done.err.startswith("imgsim: ")
+    assert "No space left on device" in done.err
+    assert done.err.count("\n") == 1
+
+
 def test_many_small_segments_are_merged(tmp_path, folder):
     names = sorted(folder.iterdir())
     most = 0
@@ -423,3 +479,26 @@ def test_methods_from_several_threads(tmp_path, folder):
         for thread in threads:
             thread.join()
         assert wrong == []
+
+
+def test_a_folder_is_remembered_with_its_images_or_without(tmp_path, folder):
+    """One transaction publishes both; an empty folder is remembered as well."""
+    (tmp_path / "empty").mkdir()
+    with Index.create(tmp_path / "index") as index:
+        assert index.add(tmp_path / "empty").added == 0
+        assert index.stats().folders == [str(tmp_path / "empty")]
+        index.add(folder)
+        assert index.stats().folders == [str(tmp_path / "empty"), str(folder)]
+        (tmp_path / "empty" / "new.png").write_bytes((folder / "000.png").read_bytes())
+        assert index.refresh().added == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fdatasync"), reason="counts the calls of POSIX")
+def test_a_new_catalogue_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (calls.append("fsync"), fsync(file))[1])
+    monkeypatch.setattr(os, "replace", lambda *names: (calls.append("name"), replace(*names))[1])
+    Index.create(tmp_path / "index").close()
+    assert calls == ["fsync", "name", "fsync"]  # the file, its name, the directory
+    assert sorted(os.listdir(tmp_path / "index")) == ["catalog.sqlite", "lock"]

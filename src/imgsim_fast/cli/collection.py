@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -37,6 +38,8 @@ from imgsim_fast.cli.output import (
 from imgsim_fast.cli.places import INDEX_NAME, count_images, index_of, searchable
 from imgsim_fast.report.names import display_name
 from imgsim_fast.report.words import size_in_words
+
+_LONG = 5.0  # seconds after which somebody may want to know what is faster
 
 
 @click.command()
@@ -81,7 +84,11 @@ def index(
 @click.argument("query")
 @click.argument("where")
 @click.option("-k", "--k", type=int, help="How many images [default: 10; with --radius: all].")
-@click.option("--radius", type=float, help="Only images within this distance.")
+@click.option(
+    "--radius",
+    type=float,
+    help="Only images within this distance; by similarities: of at least this value.",
+)
 @click.option("--refresh", is_flag=True, help="Bring the index up to date first.")
 @measure_options
 @rerank_options
@@ -108,10 +115,14 @@ def search(
                 skipped = store.refresh(threads=threads, progress=advance).skipped
         start = time.perf_counter()
         if radius is None:
-            matches = store.search(
-                query, 10 if k is None else k, rerank=rerank.measure,
-                candidates=rerank.candidates, threads=threads,
-            )  # fmt: skip
+            number = 10 if k is None else k
+            quiet = as_json or rerank.measure is None
+            total = min(max(rerank.candidates, number), len(store))
+            with progress_bar("ranking again", lambda: total, quiet=quiet) as advance:
+                matches = store.search(
+                    query, number, rerank=rerank.measure, candidates=rerank.candidates,
+                    threads=threads, progress=advance,
+                )  # fmt: skip
         else:
             matches = store.range_search(query, radius, threads=threads)
             if k is not None:
@@ -120,6 +131,8 @@ def search(
         if html is not None:
             write_page(html, force, store, query, where, matches, seconds, len(skipped), rerank)
         print_matches(query, where, store, matches, seconds, skipped, as_json, rerank)
+        if rerank.measure is not None and seconds > _LONG and sys.stderr.isatty():
+            click.echo(f"fewer --candidates than {rerank.candidates:,} are faster", err=True)
         if html is not None and not as_json:
             click.echo(f"\npage: {display_name(html)}")
     return SKIPPED if skipped or matches.skipped else GOOD
@@ -130,10 +143,9 @@ def search(
 @json_flag
 def stats(where: str, as_json: bool) -> int:
     """Show what an index holds."""
-    from imgsim_fast.index import Index
+    from imgsim_fast.index import index_stats
 
-    with Index.open(index_of(where)) as store:
-        found = store.stats()
+    found = index_stats(index_of(where))
     if as_json:
         print_json(
             {
@@ -163,17 +175,19 @@ def stats(where: str, as_json: bool) -> int:
 @json_flag
 def verify(where: str, as_json: bool) -> int:
     """Check every byte and cross-reference of an index."""
-    from imgsim_fast.index import Index
+    from imgsim_fast.index import verify_index
 
-    with Index.open(index_of(where)) as store:
-        problems, count = store.verify(), len(store)
+    problems, count, unseen = verify_index(index_of(where))
     if as_json:
-        print_json({"sound": not problems, "images": count, "problems": problems})
+        note = {"rows_not_checked": unseen} if unseen else {}
+        print_json({"sound": not problems, "images": count, "problems": problems, **note})
     elif problems:
         for problem in problems:
             click.echo(display_name(problem))
     else:
         click.echo(f"sound: {count:,} images")
+    if unseen and not as_json:
+        click.echo(f"no row was asked whether it is a descriptor: {display_name(unseen)}")
     return CORRUPT if problems else GOOD
 
 

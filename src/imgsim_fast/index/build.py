@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim_fast.errors import IndexWarning
 from imgsim_fast.index.catalog import Catalog, ImageRecord
 from imgsim_fast.index.describing import Describer, Outcome, Task
 from imgsim_fast.index.segments import SegmentRecord, open_segment, remove_orphans, write_segment
@@ -73,6 +75,7 @@ class Builder:
         self._pending: list[Outcome] = []
         self._skipped: list[Outcome] = []
         self._touched: list[Outcome] = []
+        self._folders: list[bytes] = []
         self._counts = {"added": 0, "updated": 0, "unchanged": 0, "removed": 0}
         self._reasons: list[tuple[str, str]] = []
         self._done = 0
@@ -118,6 +121,10 @@ class Builder:
                         continue
             yield Task(path, known)
 
+    def remember_folder(self, path: bytes) -> None:
+        """Publish a folder for `refresh`, with the next images."""
+        self._folders.append(path)
+
     def skip_folder(self, path: bytes, error: OSError) -> None:
         """Report a directory that cannot be listed."""
         reason = error.strerror or str(error)
@@ -145,12 +152,13 @@ class Builder:
     def commit(self) -> None:
         """Publish everything pending: a durable segment first, then one transaction."""
         self._last_commit = time.monotonic()
-        if not (self._pending or self._skipped or self._touched):
+        if not (self._pending or self._skipped or self._touched or self._folders):
             return
         # Taken out first: if publishing fails, it is not tried again on the way out.
         pending, self._pending = self._pending, []
         skipped, self._skipped = self._skipped, []
         touched, self._touched = self._touched, []
+        folders, self._folders = self._folders, []
         catalog = self.catalog
         records = []
         segment = None
@@ -162,6 +170,8 @@ class Builder:
             ids = np.array([record.id for record, _ in records], dtype=np.int64)
             segment = write_segment(catalog.folder, number, rows, ids)
         with catalog.transaction(write=True):
+            for folder in folders:
+                catalog.add_folder(folder)
             if segment is not None:
                 catalog.add_segment(segment)
             if records:
@@ -210,7 +220,21 @@ class Builder:
                 self.catalog.remove_skipped(path)
 
     def merge_small_segments(self) -> None:
-        """Keep the number of segments small: many small ones become one, without dead rows."""
+        """Keep the number of segments small: many small ones become one, without dead rows.
+
+        What was asked for has been published before. So a merge that the system refuses is no
+        error but an IndexWarning: the segments stay as they are, and the next writer tries again.
+        """
+        try:
+            self._merge_small_segments()
+        except (OSError, MemoryError) as error:
+            warnings.warn(
+                f"{self.catalog.folder!r}: everything is published, but its many small "
+                f"segments could not be merged: {str(error) or type(error).__name__}",
+                IndexWarning, stacklevel=3,
+            )  # fmt: skip
+
+    def _merge_small_segments(self) -> None:
         catalog = self.catalog
         small = _small(catalog.segments())
         if len(small) <= _MANY_SMALL:

@@ -13,12 +13,10 @@ from imgsim_fast.index.paths import PathLike, absolute_bytes
 
 def given_files(builder: Builder, given: PathLike | Iterable[PathLike]) -> Iterator[bytes]:
     """Absolute paths that `add` was given; a folder is walked and remembered."""
-    catalog = builder.catalog
     if isinstance(given, (str, bytes, os.PathLike)):
         path = absolute_bytes(given)
         if os.path.isdir(path):
-            with catalog.transaction(write=True):
-                catalog.add_folder(path)
+            builder.remember_folder(path)
             yield from _walk(builder, path, [])
         elif os.path.lexists(path):
             yield path
