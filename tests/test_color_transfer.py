@@ -252,6 +252,31 @@ def test_equal_colors_stay_equal():
         assert len(np.unique(found[(image == color).all(axis=2)], axis=0)) == 1
 
 
+def test_colors_are_counted_and_painted():
+    """An image of several blocks, seen through strides; each colour gets its own."""
+    image = scene(301, 402)[::-1, ::2]
+    colors = color_transfer._Colors("image", image)
+    expected, which, found = np.unique(
+        image.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True
+    )
+    np.testing.assert_array_equal(colors.points, expected)
+    np.testing.assert_array_equal(colors.shares, found / found.sum())
+    moved = np.random.default_rng(0).uniform(-20, 280, expected.shape)
+    levels_of_each = np.floor(moved.clip(0, 255) + 0.5).astype(np.uint8)
+    painted = colors.painted(moved)
+    np.testing.assert_array_equal(painted, levels_of_each[which.ravel()].reshape(image.shape))
+    assert painted.flags.c_contiguous
+    assert painted.dtype == np.uint8
+
+
+def test_more_pixels_than_keys_are_refused():
+    enormous = np.broadcast_to(np.zeros(3, np.uint8), (1 << 16, 1 << 16, 3))
+    with pytest.raises(InvalidInputError, match=r"reference has shape .* 2\*\*32 pixels"):
+        isf.transfer_color(RGB, enormous)
+    with pytest.raises(InvalidInputError, match=r"image1 has shape .* 2\*\*32 pixels"):
+        isf.interpolate_images(enormous, RGB, 0.5, method="sliced")
+
+
 def test_one_color_becomes_the_mean():
     target = scene(20, 50)
     found = isf.transfer_color(np.zeros((3, 3, 3), np.uint8), target)

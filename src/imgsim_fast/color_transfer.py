@@ -164,8 +164,8 @@ def transfer_color(
     steps = _as_iterations(iterations)
     if _validate.as_choice("method", method, _METHODS) == "channels":
         return match_histograms(pixels, target, channel_axis=2)
-    colors = _Colors(pixels)
-    return colors.painted(_sliced(colors, _Colors(target), steps))
+    colors = _Colors("image", pixels)
+    return colors.painted(_sliced(colors, _Colors("reference", target), steps))
 
 
 def interpolate_images(
@@ -218,8 +218,8 @@ def interpolate_images(
     part = _validate.as_number("t", t, least=0, most=1)
     steps = _as_iterations(iterations)
     if _validate.as_choice("method", method, _METHODS) == "sliced":
-        colors = _Colors(_validate.as_rgb("image1", image1))
-        moved = _sliced(colors, _Colors(_validate.as_rgb("image2", image2)), steps)
+        colors = _Colors("image1", _validate.as_rgb("image1", image1))
+        moved = _sliced(colors, _Colors("image2", _validate.as_rgb("image2", image2)), steps)
         return colors.painted(colors.points + part * (moved - colors.points))
     pixels, target = _levels_of_both(image1, image2, ("image1", "image2"))
     sources, targets = _channels(pixels, target, "auto", ("image1", "image2"))
@@ -391,6 +391,8 @@ def _spread(row: Array, shares: Counts, hashed: NDArray[np.int64]) -> Array:
 
 _FRACTION = 2.0**24  # projections are compared in steps of a level over so much
 _INDEX_BITS = 24  # there are no more colours than that
+_BLOCK = 1 << 15  # pixels, for the cache
+_MOST_PIXELS = 1 << 32
 
 
 class _Colors:
@@ -403,19 +405,27 @@ class _Colors:
         Of the pixels, total 1.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        wide = pixels.astype(np.uint32)
-        packed = (wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]).ravel()
-        colors, self._which, counts = np.unique(packed, return_inverse=True, return_counts=True)
-        self._shape = pixels.shape
-        channels = (colors >> np.array([[16], [8], [0]], np.uint32)) & np.uint32(255)
+    def __init__(self, name: str, pixels: NDArray[np.uint8]) -> None:
+        if pixels.shape[0] * pixels.shape[1] >= _MOST_PIXELS:
+            raise InvalidInputError(f"{name} has shape {pixels.shape}: 2**32 pixels or more")
+        self._pixels = pixels
+        self._keys, counts, total = _core.sparse_histogram(pixels, None, (256, 256, 256), None)
+        channels = (self._keys >> np.array([[16], [8], [0]], np.uint32)) & np.uint32(255)
         self.points: Floats = np.ascontiguousarray(channels.T.astype(np.float64))
-        self.shares: Floats = counts / packed.size
+        self.shares: Floats = counts / total
 
     def painted(self, points: Floats) -> NDArray[np.uint8]:
         """Return the image with other colours in the places of its own."""
-        levels = np.floor(np.clip(points, 0, 255) + 0.5).astype(np.uint8)
-        return levels[self._which].reshape(self._shape)
+        table = np.zeros((1 << 24, 4), np.uint8)  # memory only where there are colours
+        table[self._keys, :3] = np.floor(np.clip(points, 0, 255) + 0.5)
+        colors = table.view(np.uint32)[:, 0]
+        pixels = self._pixels.reshape(-1, 3)
+        image = np.empty_like(pixels, order="C")
+        for start in range(0, len(pixels), _BLOCK):
+            red, green, blue = pixels[start : start + _BLOCK].astype(np.uint32).T
+            found = colors[red << 16 | green << 8 | blue]
+            image[start : start + _BLOCK] = found[:, None].view(np.uint8)[:, :3]
+        return image.reshape(self._pixels.shape)
 
 
 def _as_iterations(iterations: int) -> int:
