@@ -53,7 +53,7 @@ def test_index_search_stats_verify_compare(folder, run):
 
     distance = isf.compare(folder / "003.png", folder / "004.png")
     assert run("compare", "photos/003.png", "photos/004.png").out == (
-        f"wasserstein: {distance:.6g} grey levels\n"
+        f"wasserstein: {distance:.6g} grey levels   (0 ... 255, lower is more alike)\n"
     )
 
 
@@ -104,6 +104,7 @@ def test_json_is_what_the_library_says(folder, run):
         "measure": "wasserstein", "options": {"bins": 9, "range": [0, 256], "p": 2},
         "value": isf.compare(folder / "001.png", folder / "002.png", p=2, bins=9),
         "unit": "grey levels", "higher_is_better": False,
+        "value_range": [0, 256 * 8 / 9],
         "image1": str(folder / "001.png"), "image2": str(folder / "002.png"),
     }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import math
 import re
 from html.parser import HTMLParser
 
@@ -17,6 +18,7 @@ from imgsim_fast.measures import get_measure
 from imgsim_fast.report import comparison_page
 from imgsim_fast.report.colors import color_bins_figure, flow_figure
 from imgsim_fast.report.overlays import match_picture, similarity_picture
+from imgsim_fast.report.words import range_in_words
 from tests.cli_tools import runner
 
 NATIVE = ["wasserstein", "emd", "correlation", "kl", "ssim"]
@@ -218,3 +220,25 @@ def test_a_measure_that_cannot_be_used_is_wrong_use(tmp_path, run):
     assert done.code == 2
     assert "no.onnx" in done.err
     assert "does not exist" in done.err
+
+
+@pytest.mark.parametrize(
+    ("value_range", "words"),
+    [((0, 1), "0 ... 1"), ((-1.0, 1.0), "-1 ... 1"), ((0, math.inf), "0 or more"),
+     ((-math.inf, 3), "at most 3"), ((-math.inf, math.inf), "")],
+)  # fmt: skip
+def test_ranges_in_words(value_range, words):
+    assert range_in_words(value_range) == words
+
+
+def test_the_terminal_says_which_values_a_measure_has(tmp_path, run):
+    a, b = pair(tmp_path)
+    line = run("compare", a, b, "--measure", "ssim").out
+    assert line.endswith("   (-1 ... 1, higher is more alike)\n")
+    table = run("compare", a, b, "--measure", "all").out.splitlines()
+    assert table[0].split() == ["measure", "value", "unit", "range", "more", "alike", "time"]
+    rows = {row.split()[0]: row for row in table[1:]}
+    assert " 0 or more " in rows["chi2"]
+    assert " 0 ... 1 " in rows["intersection"]
+    shown = run("compare", a, b, "--measure", "all", "--json").json["measures"]
+    assert {one["measure"]: one["value_range"] for one in shown}["emd"] == [0, None]

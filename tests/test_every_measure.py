@@ -99,10 +99,13 @@ def test_an_image_is_as_good_as_can_be_for_itself(kind):
     values = kind.values(rows[0], as_rows(rows, kind.row_dtype, kind.row_length), 1)
     assert values.dtype == np.float64
     assert np.isfinite(values).all()
-    best = 1.0 if kind.higher_is_better else 0.0
+    assert kind.best == (1.0 if kind.higher_is_better else 0.0)
+    best = kind.best
     assert values[0] == pytest.approx(best, abs=1e-6)
     worse = values[1:] <= values[0] if kind.higher_is_better else values[1:] >= values[0]
     assert worse.all()
+    least, most = kind.value_range
+    assert ((values >= least - 1e-9) & (values <= most + 1e-9)).all()
 
 
 @pytest.mark.parametrize("threads", [2, 3, 7])
@@ -244,6 +247,11 @@ def test_all_measures_in_one_table(folder, run):
     page = comparison_page(str(pair[0]), str(pair[1]), found)
     assert page.count('<th scope="row">') == len(NAMES)
     assert "<script" not in page
+    alike = {"sift", "orb", "surf", "clip"}  # whatever is installed here
+    assert all(one.higher_is_better is True for one in found if one.measure in alike)
+    unusable = isf.compare_all(*pair, ["onnx", "clip"])
+    assert [(one.value, one.higher_is_better) for one in unusable] == [(None, True)] * 2
+    assert all(one.value_range == (-1, 1) for one in unusable)
     shown = run("compare", *pair, "--measure", "all", "--json").json
     assert [one["measure"] for one in shown["measures"]] == NAMES
     table = run("compare", *pair, "--measure", "all").out

@@ -51,7 +51,7 @@ def compare(
     elif every:
         _print_table(found)
     else:
-        click.echo(f"{found[0].measure}: {found[0].value:.6g} {found[0].unit}".rstrip())
+        _print_one(found[0])
     if html is not None and not as_json:
         click.echo(f"\npage: {display_name(html)}")
     return GOOD
@@ -61,7 +61,7 @@ def _as_json(one: Comparison, summaries: dict[str, str]) -> dict[str, Any]:
     shown = {
         "measure": one.measure, "options": dict(one.options), "value": one.value,
         "unit": one.unit, "higher_is_better": one.higher_is_better,
-        "seconds": round(one.seconds, 6),
+        "value_range": list(one.value_range), "seconds": round(one.seconds, 6),
     }  # fmt: skip
     if one.problem:
         shown["problem"] = one.problem
@@ -70,18 +70,32 @@ def _as_json(one: Comparison, summaries: dict[str, str]) -> dict[str, Any]:
     return shown
 
 
+def _print_one(one: Comparison) -> None:
+    from imgsim_fast.report.words import range_in_words
+
+    unit = f" {one.unit}" if one.unit else ""
+    within = ", ".join(filter(None, (range_in_words(one.value_range), _direction(one))))
+    click.echo(f"{display_name(one.measure)}: {one.value:.6g}{unit}   ({within})")
+
+
+def _direction(one: Comparison) -> str:
+    return "higher is more alike" if one.higher_is_better else "lower is more alike"
+
+
 def _print_table(found: list[Comparison]) -> None:
-    from imgsim_fast.report.words import format_duration
+    from imgsim_fast.report.words import format_duration, range_in_words
 
     width = max(len(one.measure) for one in found)
-    click.echo(f"{'measure':<{width}}       value  unit         more alike      time")
+    click.echo(
+        f"{'measure':<{width}}       value  unit         range           more alike      time"
+    )
     for one in found:
         if one.value is not None:
             better = "higher" if one.higher_is_better else "lower"
             time = format_duration(one.seconds)
             click.echo(
                 f"{one.measure:<{width}}  {one.value:10.5g}  {one.unit or '-':<11}  "
-                f"{better:<10}  {time:>8}"
+                f"{range_in_words(one.value_range):<14}  {better:<10}  {time:>8}"
             )
     for one in found:
         if one.value is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -33,6 +34,9 @@ class Measure(ABC):
         What a value of 1 means; empty for a bare number.
     higher_is_better : bool
         False for distances, True for similarities.
+    value_range : (float, float)
+        Least and greatest value that two images can have, infinite where there is no such; see
+        `best`. With the default nothing is known.
     row_dtype, row_length
         The descriptor: a row of this many numbers; None where rows differ in length.
     near_identical : float
@@ -49,11 +53,18 @@ class Measure(ABC):
     name: str
     unit: ClassVar[str] = ""
     higher_is_better: bool = False
+    value_range: tuple[float, float] = (-math.inf, math.inf)
     row_dtype: np.dtype[Any]
     near_identical: float = 0.0
     in_batches: bool = False
     drawn_as: str = ""
     whereabouts: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> float | None:
+        """Value of images that are the same to the measure; None where that is not known."""
+        best = self.value_range[self.higher_is_better]
+        return best if math.isfinite(best) else None
 
     @classmethod
     def option_names(cls) -> tuple[str, ...]:

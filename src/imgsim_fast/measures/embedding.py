@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +55,8 @@ class Vectors(Measure):
     """
 
     unit: ClassVar[str] = ""
+    higher_is_better = True  # and this by cosine, the default
+    value_range = (-1.0, 1.0)
     row_dtype = np.dtype(np.float32)
     in_batches = True
 
@@ -63,6 +66,8 @@ class Vectors(Measure):
             raise InvalidTypeError(f"normalize must be true or false, got {normalize!r}")
         self._normalize = bool(normalize)
         self.higher_is_better = metric == "cosine"
+        if not self.higher_is_better:
+            self.value_range = (0.0, 2.0 if self._normalize else math.inf)
         self.near_identical = 0.98 if self.higher_is_better else 0.0
         self._length = None if length is None else _validate.as_count("length", length)
         self._probing = threading.Lock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -75,6 +76,7 @@ class ColorEMD(Measure):
         )
         if self._threshold == 0:
             raise InvalidInputError("threshold must be above 0, got 0")
+        self.value_range = (0.0, math.inf if self._threshold is None else self._threshold)
         self._descriptor = as_choice("descriptor", descriptor, (_PALETTE, _HISTOGRAM))
         if self._position and descriptor == _HISTOGRAM:
             raise InvalidInputError(f"position is for palettes, got {position} with a histogram")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -169,6 +170,7 @@ class Correlation(HistogramComparison):
     """Pearson's correlation over all bins, the empty ones included."""
 
     name = method = "correlation"
+    value_range = (-1.0, 1.0)
     higher_is_better = True
     near_identical = 0.995
 
@@ -177,6 +179,7 @@ class ChiSquare(HistogramComparison):
     """Chi-square divided by the first histogram alone: not symmetric."""
 
     name = method = "chi2"
+    value_range = (0.0, math.inf)
     near_identical = 0.05
 
 
@@ -184,6 +187,7 @@ class SymmetricChiSquare(HistogramComparison):
     """Chi-square divided by the sum of both, twice: from 0 to 4."""
 
     name = method = "chi2-alt"
+    value_range = (0.0, 4.0)
     near_identical = 0.04
 
 
@@ -191,6 +195,7 @@ class Intersection(HistogramComparison):
     """Mass that both have in the same bins (Swain, Ballard 1991): from 0 to 1."""
 
     name = method = "intersection"
+    value_range = (0.0, 1.0)
     higher_is_better = True
     near_identical = 0.92
 
@@ -199,6 +204,7 @@ class Bhattacharyya(HistogramComparison):
     """Hellinger's distance, which OpenCV calls Bhattacharyya's: from 0 to 1."""
 
     name = method = "bhattacharyya"
+    value_range = (0.0, 1.0)
     near_identical = 0.08
 
 
@@ -206,6 +212,7 @@ class KullbackLeibler(HistogramComparison):
     """Divergence of the second from the first in nats, OpenCV's rule for empty bins."""
 
     name = method = "kl"
+    value_range = (0.0, math.inf)
     unit: ClassVar[str] = "nats"
     near_identical = 0.03
 

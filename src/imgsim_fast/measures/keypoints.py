@@ -102,6 +102,7 @@ class Keypoints(Measure):
     """
 
     higher_is_better = True
+    value_range = (0.0, 1.0)
     unit: ClassVar[str] = ""
     row_dtype = np.dtype(np.uint8)
     drawn_as = "matches"

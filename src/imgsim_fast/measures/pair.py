@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from imgsim_fast import images
 from imgsim_fast._pillow import named
 from imgsim_fast.errors import ImgsimError, InvalidTypeError, UnusableMeasureError
 from imgsim_fast.measures.base import Measure
-from imgsim_fast.measures.registry import get_measure, measures
+from imgsim_fast.measures.registry import get_measure, measure_class, measures
 from imgsim_fast.rows import Row
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Comparison:
     unit : str
         What a value of 1 means; empty for a bare number.
     higher_is_better : bool or None
-        True for similarities, False for distances; None where the measure could not be made.
+        True for similarities, False for distances; None where the measure could not be made and
+        options were given, which may decide it.
     options : mapping
         The measure's options.
     seconds : float
@@ -49,6 +51,9 @@ class Comparison:
     kind : Measure or None
     descriptors : tuple of ndarray
         What the measure kept of the two images; empty where there is no value.
+    value_range : (float, float)
+        Least and greatest value of the measure, infinite where there is no such; best is the
+        greatest where higher is better, else the least.
     """
 
     measure: str
@@ -60,6 +65,7 @@ class Comparison:
     problem: str = ""
     kind: Measure | None = field(default=None, repr=False)
     descriptors: tuple[Row, ...] = field(default=(), repr=False)
+    value_range: tuple[float, float] = (-math.inf, math.inf)
 
 
 def compare_all(
@@ -113,8 +119,8 @@ def compare_all(
         try:
             kind = get_measure(measure, **given)
         except UnusableMeasureError as error:
-            name = measure if isinstance(measure, str) else measure.name
-            found.append(Comparison(name, None, "", None, given, 0.0, str(error)))
+            assert isinstance(measure, str)  # objects have been made
+            found.append(_unmade(measure, given, str(error)))
             continue
         try:
             found.append(compare_decoded(kind, sources, pixels))
@@ -123,7 +129,7 @@ def compare_all(
             found.append(
                 Comparison(
                     kind.name, None, kind.unit, kind.higher_is_better, dict(kind.options), 0.0,
-                    problem, kind,
+                    problem, kind, (), kind.value_range,
                 )
             )  # fmt: skip
     return found
@@ -140,7 +146,18 @@ def compare_decoded(kind: Measure, sources: tuple[Any, Any], pixels: tuple[Any, 
     seconds = time.perf_counter() - start
     return Comparison(
         kind.name, value, kind.unit, kind.higher_is_better, dict(kind.options), seconds, "", kind,
-        tuple(rows),
+        tuple(rows), kind.value_range,
+    )  # fmt: skip
+
+
+def _unmade(name: str, given: Mapping[str, Any], problem: str) -> Comparison:
+    """Say of a measure that could not be made what its defaults say."""
+    kind = measure_class(name)
+    if given:
+        return Comparison(name, None, kind.unit, None, given, 0.0, problem)
+    return Comparison(
+        name, None, kind.unit, kind.higher_is_better, given, 0.0, problem,
+        value_range=kind.value_range,
     )  # fmt: skip
 
 

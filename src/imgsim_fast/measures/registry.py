@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 from imgsim_fast.measures.base import Measure
 
-__all__ = ["get_measure", "measures"]
+__all__ = ["get_measure", "measure_class", "measures"]
 
 
 class _Entry(NamedTuple):
@@ -72,11 +72,21 @@ def get_measure(measure: str | Measure = "wasserstein", **options: Any) -> Measu
     entry = _MEASURES.get(name) if isinstance(name, str) else None
     if entry is None:
         raise InvalidInputError(f"measure must be one of {', '.join(_MEASURES)}, got {measure!r}")
-    module = import_module(f"imgsim_fast.measures.{entry.module}")
-    kind: type[Measure] = getattr(module, entry.factory)
+    kind = _class_of(entry)
     known = kind.option_names()
     for option in options:
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise InvalidTypeError(f"measure {measure!r} has no option {option!r}; {has}")
     return kind(**options)
+
+
+def measure_class(name: str) -> type[Measure]:
+    """Return the class of a registered measure, which needs nothing that making one does."""
+    return _class_of(_MEASURES[name])
+
+
+def _class_of(entry: _Entry) -> type[Measure]:
+    module = import_module(f"imgsim_fast.measures.{entry.module}")
+    kind: type[Measure] = getattr(module, entry.factory)
+    return kind

@@ -42,6 +42,7 @@ class SSIM(Measure):
 
     name = "ssim"
     higher_is_better = True
+    value_range = (-1.0, 1.0)
     row_dtype = np.dtype(np.uint8)
     row_length = None
     near_identical = 0.9

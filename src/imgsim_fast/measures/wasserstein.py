@@ -60,6 +60,7 @@ class Wasserstein(Measure):
         self._axis = make_axis(self._bins, self._range)
         if not first < last:
             raise InvalidInputError(f"range must increase, got {(first, last)}")
+        self.value_range = (0.0, (last - first) * (self._bins - 1) / self._bins)
         self._metric = _core.Metric(self._bins, None, (last - first) / self._bins, self._p, 0.0)
 
     @property

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 
 from imgsim_fast.report.names import display_name
 
-__all__ = ["TIMES", "format_distance", "format_duration", "options_in_words", "size_in_words"]
+__all__ = [
+    "TIMES",
+    "format_distance",
+    "format_duration",
+    "options_in_words",
+    "range_in_words",
+    "size_in_words",
+]
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -49,3 +57,13 @@ def options_in_words(options: Mapping[str, object]) -> str:
     """Return the options of a measure on one line, text without quotes."""
     values = [value if isinstance(value, str) else json.dumps(value) for value in options.values()]
     return display_name(", ".join(map("=".join, zip(options, values, strict=True))))
+
+
+def range_in_words(value_range: tuple[float, float]) -> str:
+    """Return least and greatest value of a measure, as "0 ... 1"; empty where neither is known."""
+    least, most = value_range
+    if math.isinf(least) and math.isinf(most):
+        return ""
+    if math.isinf(most):
+        return f"{least:g} or more"
+    return f"at most {most:g}" if math.isinf(least) else f"{least:g} ... {most:g}"
