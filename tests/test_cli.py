@@ -441,7 +441,7 @@ def test_head_takes_one_line(folder):
 def test_no_command_shows_the_help():
     done = process()
     assert done.returncode == 2
-    assert b"imgsim demo" in done.stderr.splitlines()[5]
+    assert b"imgsim demo" in done.stderr.splitlines()[6]
     assert b"\\n" not in done.stderr
 
 

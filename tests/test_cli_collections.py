@@ -203,7 +203,7 @@ def test_confirming(folder, run):
         (["photos", "--confirm", "nope"], "got 'nope'"),
         (["photos", "--confirm-threshold", "1"], "need --confirm"),
         (["photos", "--confirm-option", "p=1"], "need --confirm"),
-        (["photos", "--reference", "elsewhere"], "no image of the index lies in"),
+        (["photos", "--reference", "elsewhere"], "'elsewhere' is neither an index nor a folder"),
         (["photos", "--reference", "photos"], "all images of the index lie in"),
         (["photos", "--html", "photos/000.png"], "exists already; --force replaces it"),
         (["photos", "--threads", "0"], "threads must be at least 1"),

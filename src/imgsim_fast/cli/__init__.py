@@ -16,13 +16,15 @@ from imgsim_fast.cli.options import CORRUPT, FAILED, GOOD, INTERRUPTED, LOCKED, 
 from imgsim_fast.report.names import display_name
 
 # \b keeps click from refilling the lines that follow.
-_HELP = """Find images by the Wasserstein (earth mover's) distance of their grey levels.
+_HELP = """Find similar images: by the Wasserstein (earth mover's) distance of their grey levels, or
+by colours, structure, keypoints or embeddings with `--measure`.
 
 \b
 imgsim demo                                  see it work on 1,000 rendered images
 imgsim index photos                          remember the images of a folder
 imgsim search query.jpg photos               the most similar ones
 imgsim search query.jpg photos --html a.html the same as a page to look at
+imgsim compare a.jpg b.jpg --measure all     two images by all measures
 imgsim duplicates photos                     groups of near-identical ones
 imgsim evaluate photos --labels folder       how well a search finds its own folder
 """
@@ -72,7 +74,7 @@ def _run() -> int:
         where = getattr(error, "ctx", None)
         if where is not None:
             click.echo(where.get_usage(), err=True)
-        return _complain(error.format_message(), error.exit_code)
+        return _complain(_message(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
@@ -96,6 +98,18 @@ def _run() -> int:
         if "IMGSIM_FAST_ISA" not in str(error):
             raise
         return _complain(str(error), USAGE)
+
+
+def _message(error: click.ClickException) -> str:
+    """Say what is wrong with the usage; options of measures have no flags of their own."""
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        from imgsim_fast.measures.registry import every_option
+
+        name = error.option_name.lstrip("-").replace("-", "_")
+        flags = {parameter.name for parameter in error.ctx.command.params}
+        if "option" in flags and name in every_option():
+            return f"{error.option_name} is an option of measures: --option {name}=VALUE"
+    return error.format_message()
 
 
 def _complain(text: str, code: int) -> int:

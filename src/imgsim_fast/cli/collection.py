@@ -81,7 +81,11 @@ def index(
 @click.argument("query")
 @click.argument("where")
 @click.option("-k", "--k", type=int, help="How many images [default: 10; with --radius: all].")
-@click.option("--radius", type=float, help="Only images within this distance.")
+@click.option(
+    "--radius",
+    type=float,
+    help="Only images within this distance; by similarities: of at least this value.",
+)
 @click.option("--refresh", is_flag=True, help="Bring the index up to date first.")
 @measure_options
 @rerank_options
@@ -130,10 +134,9 @@ def search(
 @json_flag
 def stats(where: str, as_json: bool) -> int:
     """Show what an index holds."""
-    from imgsim_fast.index import Index
+    from imgsim_fast.index import index_stats
 
-    with Index.open(index_of(where)) as store:
-        found = store.stats()
+    found = index_stats(index_of(where))
     if as_json:
         print_json(
             {
@@ -163,17 +166,19 @@ def stats(where: str, as_json: bool) -> int:
 @json_flag
 def verify(where: str, as_json: bool) -> int:
     """Check every byte and cross-reference of an index."""
-    from imgsim_fast.index import Index
+    from imgsim_fast.index import verify_index
 
-    with Index.open(index_of(where)) as store:
-        problems, count = store.verify(), len(store)
+    problems, count, unseen = verify_index(index_of(where))
     if as_json:
-        print_json({"sound": not problems, "images": count, "problems": problems})
+        note = {"rows_not_checked": unseen} if unseen else {}
+        print_json({"sound": not problems, "images": count, "problems": problems, **note})
     elif problems:
         for problem in problems:
             click.echo(display_name(problem))
     else:
         click.echo(f"sound: {count:,} images")
+    if unseen and not as_json:
+        click.echo(f"no row was asked whether it is a descriptor: {display_name(unseen)}")
     return CORRUPT if problems else GOOD
 
 

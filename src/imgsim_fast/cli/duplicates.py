@@ -45,7 +45,7 @@ _SHOWN_IMAGES = 50  # of a group
 @click.argument("where", metavar="INDEX")
 @click.option("--threshold", type=float, help="Of a pair [default: the measure's own].")
 @click.option("--reference", metavar="WHERE", help="Only pairs with an image of WHERE.")
-@click.option("--confirm", metavar="MEASURE", help="Pairs must pass another measure too.")
+@click.option("--confirm", metavar="MEASURE", help="Pairs must pass another --measure too.")
 @click.option("--confirm-threshold", type=float, help="Of that measure [default: its own].")
 @click.option("--confirm-option", metavar="NAME=VALUE", multiple=True, help="Any option of it.")
 @measure_options
@@ -60,7 +60,7 @@ def duplicates(
     """Group the near-identical images of INDEX. Nothing is deleted.
 
     INDEX is an index, a folder with an index, or any folder of images, which is then read first.
-    With `--reference`, an index, or a folder with an index or inside what INDEX holds, only pairs
+    With `--reference`, likewise an index or a folder, also one inside what INDEX holds, only pairs
     of an image and one of the reference count.
     """
     check_page(html, force)
@@ -71,8 +71,9 @@ def duplicates(
     other = named_measure(confirm, options)
     with (
         searchable(where, measure, given, threads, as_json) as (store, skipped),
-        _reference(reference, store) as there,
+        _reference(reference, store, given, threads, as_json) as (there, skipped_there),
     ):
+        skipped = skipped + skipped_there
         start = time.perf_counter()
         with progress_bar("comparing", lambda: len(store), quiet=as_json) as advance:
             found = store.duplicates(
@@ -98,16 +99,26 @@ def duplicates(
 
 
 @contextlib.contextmanager
-def _reference(where: str | None, store: Index) -> Iterator[Index | str | None]:
-    """Open the index that a reference means, unless it is a folder inside this one."""
+def _reference(
+    where: str | None, store: Index, given: dict[str, Any], threads: int, quiet: bool
+) -> Iterator[tuple[Index | str | None, list[tuple[str, str]]]]:
+    """Open the index that a reference means, or read a plain folder that this one knows not of."""
     from imgsim_fast.index import Index
 
-    path = None if where is None else index_of(where)
-    if path is None or not Index.exists(path) or os.path.samefile(path, store.path):
-        yield where
+    if where is None:
+        yield None, []
         return
-    with Index.open(path) as other:
-        yield other
+    path = index_of(where)
+    if Index.exists(path) and not os.path.samefile(path, store.path):
+        with Index.open(path) as other:
+            yield other, []
+        return
+    if store.holds(where):
+        yield where, []
+        return
+    options = {**store.options, **given}
+    with searchable(where, store.measure, options, threads, quiet, "--reference") as found:
+        yield found
 
 
 def _print_json(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
+from imgsim_fast.measures import measures
+
 if TYPE_CHECKING:
     from imgsim_fast.measures import Measure
 
@@ -34,14 +36,19 @@ threads_option = click.option("--threads", type=int, help="Decoding threads [def
 
 
 _MEASURE_OPTIONS = options(
-    click.option("--measure", help="How to compare [default: wasserstein]."),
+    click.option(
+        "--measure", metavar="NAME",
+        help=f"How to compare: {', '.join(measures())} "
+        "[default: the index's, or wasserstein].",
+    ),
     click.option("--bins", type=int, help="Bins, of grey levels or a channel."),
     click.option("--range", "grey_range", type=float, nargs=2, help="First and last edge."),
     click.option("--p", type=float, help="Order of the distance [default: 1]."),
     click.option(
-        "--option", metavar="NAME=VALUE", multiple=True, help="Any option of the measure."
+        "--option", metavar="NAME=VALUE", multiple=True,
+        help="Any option of the measure, such as space=hsv; a wrong name lists them.",
     ),
-)
+)  # fmt: skip
 
 
 def measure_options(command: Command) -> Command:
@@ -78,7 +85,7 @@ def named_values(flag: str, texts: tuple[str, ...], given: dict[str, Any]) -> di
 
 
 _RERANK_OPTIONS = options(
-    click.option("--rerank", metavar="MEASURE", help="Rank the best again, by another measure."),
+    click.option("--rerank", metavar="MEASURE", help="Rank the best again, by another --measure."),
     click.option(
         "--rerank-option", metavar="NAME=VALUE", multiple=True, help="Any option of that measure."
     ),

@@ -20,6 +20,7 @@ import click
 from imgsim_fast import errors
 from imgsim_fast.cli.options import NOT_AGAIN, Rerank
 from imgsim_fast.report.names import display_name
+from imgsim_fast.report.words import range_in_words
 
 if TYPE_CHECKING:
     from imgsim_fast.index import AddReport, Index, Matches
@@ -143,12 +144,21 @@ def print_matches(
     if matches.paths:
         click.echo(f"\n rank {words:>9}  image          ({name} {words}{unit}{chosen})")
     else:
-        click.echo("no image is that near" if len(store) else "the index is empty")
+        click.echo(_none_near(store) if len(store) else "the index is empty")
     for rank, (distance, path) in enumerate(zip(matches.distances, matches.paths, strict=True), 1):
         gone = "" if os.path.lexists(path) else "   (the file has gone)"
         click.echo(f"{rank:5d}  {distance:8.3f}  {shown(path)}{gone}")
     list_skipped(skipped, err=True)
     list_skipped(matches.skipped, err=True, what="candidate", hint="--json lists all")
+
+
+def _none_near(store: Index) -> str:
+    """Say that nothing was found; of similarities, what the radius means."""
+    if not store.higher_is_better:
+        return "no image is that near"
+    known = range_in_words(store.value_range)
+    within = f", and {store.measure} is {known}" if known else ""
+    return f"no image is that near: --radius is the least similarity that counts{within}"
 
 
 def check_page(html: str | None, force: bool, *inputs: str) -> None:

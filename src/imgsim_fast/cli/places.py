@@ -26,9 +26,10 @@ def index_of(where: str) -> str:
 
 @contextlib.contextmanager
 def searchable(
-    where: str, measure: str | None, options: dict[str, Any], threads: int | None, quiet: bool
-) -> Iterator[tuple[Index, list[tuple[str, str]]]]:
-    """Open the index that WHERE means, or make a passing one of a plain folder."""
+    where: str, measure: str | None, options: dict[str, Any], threads: int | None, quiet: bool,
+    argument: str = "WHERE",
+) -> Iterator[tuple[Index, list[tuple[str, str]]]]:  # fmt: skip
+    """Open the index that an argument means, or make a passing one of a plain folder."""
     import tempfile
 
     from imgsim_fast.index import Index
@@ -39,7 +40,7 @@ def searchable(
             yield store, []
         return
     if not os.path.isdir(where):
-        raise errors.InvalidInputError(f"WHERE {where!r} is neither an index nor a folder")
+        raise errors.InvalidInputError(f"{argument} {where!r} is neither an index nor a folder")
     with (
         tempfile.TemporaryDirectory(prefix="imgsim-") as folder,
         Index.create(folder, measure or "wasserstein", **options) as store,
@@ -47,7 +48,7 @@ def searchable(
         with progress_bar("reading", lambda: count_images(where), quiet=quiet) as advance:
             report = store.add(where, threads=threads, progress=advance)
         if not len(store):
-            raise errors.InvalidInputError(f"WHERE {where!r} holds no image that can be read")
+            raise errors.InvalidInputError(f"{argument} {where!r} holds no image that can be read")
         yield store, report.skipped
 
 

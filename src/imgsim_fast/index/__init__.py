@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from imgsim_fast.index.build import AddReport
 from imgsim_fast.index.index import Index
+from imgsim_fast.index.inspection import Verification, index_stats, verify_index
 from imgsim_fast.index.records import (
     DuplicateGroup,
     DuplicateImage,
@@ -30,5 +31,8 @@ __all__ = [
     "IndexStats",
     "IndexedImage",
     "Matches",
+    "Verification",
     "evaluate",
+    "index_stats",
+    "verify_index",
 ]

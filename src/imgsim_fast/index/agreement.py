@@ -20,12 +20,15 @@ def measure_of(catalog: Catalog) -> Measure:
     try:
         return get_measure(catalog.measure, **catalog.options)
     except (ImgsimError, TypeError) as error:  # written by a later version, or by nobody
-        hint = (
-            "" if catalog.measure in measures() else "; Index.open(path, measure) takes an object"
-        )
+        if catalog.measure not in measures():
+            raise IndexVersionError(
+                f"{catalog.folder!r} needs the measure {catalog.measure!r} with "
+                f"{catalog.options!r}, which is somebody's own: open it from Python, "
+                "Index.open(path, measure), with the Embedding or other object it was made with"
+            ) from error
         raise IndexVersionError(
             f"{catalog.folder!r} needs the measure {catalog.measure!r} with {catalog.options!r}: "
-            f"{error}{hint}"
+            f"{error}"
         ) from error
 
 
@@ -38,6 +41,8 @@ def agreed_measure(
     """
     name = measure.name if isinstance(measure, Measure) else measure
     if name is not None and name != catalog.measure:
+        if not isinstance(measure, Measure) and measure not in list(measures()):
+            get_measure(name)  # says which there are
         raise IndexMismatchError(
             f"{catalog.folder!r} has measure {catalog.measure!r}, not {name!r}"
         )

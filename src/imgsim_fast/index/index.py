@@ -21,8 +21,15 @@ from imgsim_fast.index.build import AddReport, Builder, Progress
 from imgsim_fast.index.catalog import Catalog, ImageRecord
 from imgsim_fast.index.duplicates import Criterion, find_duplicates
 from imgsim_fast.index.files import given_files, recorded_files
+from imgsim_fast.index.inspection import stats_of
 from imgsim_fast.index.lock import writer_lock
-from imgsim_fast.index.paths import PathLike, absolute, absolute_bytes, check_vacant
+from imgsim_fast.index.paths import (
+    PathLike,
+    absolute,
+    absolute_bytes,
+    absolute_folder,
+    check_vacant,
+)
 from imgsim_fast.index.records import Duplicates, IndexedImage, IndexStats
 from imgsim_fast.index.rerank import rerank as rerank_matches
 from imgsim_fast.index.rerank import second_measure
@@ -176,6 +183,11 @@ class Index:
     def higher_is_better(self) -> bool:
         """True where values are similarities."""
         return self._measure.higher_is_better
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Least and greatest value of the measure, infinite where there is no such."""
+        return self._measure.value_range
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -456,14 +468,25 @@ class Index:
             paths = set(there.paths)
             own = self._collection(lambda path: path not in paths)
         else:
-            inside = absolute_bytes(reference).rstrip(os.fsencode(os.sep)) + os.fsencode(os.sep)
+            inside = absolute_folder(reference)
             there = self._collection(lambda path: path.startswith(inside))
             own = self._collection(lambda path: not path.startswith(inside))
             if not len(there.ids):
-                raise InvalidInputError(f"no image of the index lies in {os.fsdecode(inside)!r}")
+                raise InvalidInputError(
+                    f"reference: no image of the index lies in {os.fsdecode(inside)!r}"
+                    + ("; a folder outside it needs an index of its own, reference=Index.open(...)"
+                       if os.path.isdir(inside) else ": no such folder")
+                )  # fmt: skip
             if not len(own.ids):
                 raise InvalidInputError(f"all images of the index lie in {os.fsdecode(inside)!r}")
         return find_duplicates(own, there, criterion, second, workers, progress)
+
+    def holds(self, folder: PathLike) -> bool:
+        """Tell whether any image of the index lies in a folder."""
+        inside = absolute_folder(folder)
+        with self._lock, self._catalog.transaction(write=False):
+            absolute_path = self._catalog.absolute
+            return any(absolute_path(r.path).startswith(inside) for r in self._catalog.images())
 
     def _collection(self, wanted: Callable[[bytes], bool]) -> Collection:
         """Take the images of the newest commit whose absolute path is wanted."""
@@ -546,19 +569,8 @@ class Index:
 
     def stats(self) -> IndexStats:
         """Count what the index holds."""
-        with self._lock, self._catalog.transaction(write=False):
-            catalog = self._catalog
-            size = 0
-            for entry in os.scandir(catalog.folder):
-                with contextlib.suppress(FileNotFoundError):  # a merge may take it away
-                    if entry.is_file(follow_symlinks=False):
-                        size += entry.stat(follow_symlinks=False).st_size
-            return IndexStats(
-                catalog.folder, catalog.measure, dict(catalog.options), catalog.count(),
-                len(catalog.segments()), len(catalog.dead_rows()), size,
-                [(os.fsdecode(path), reason) for path, reason in catalog.skipped()],
-                [os.fsdecode(path) for path in catalog.folders()],
-            )  # fmt: skip
+        with self._lock:
+            return stats_of(self._catalog)
 
     def verify(self) -> list[str]:
         """Check every byte and every cross-reference; return what is wrong, nothing when sound."""

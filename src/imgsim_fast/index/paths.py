@@ -29,6 +29,12 @@ def absolute_bytes(path: PathLike) -> bytes:
     return os.path.abspath(name)
 
 
+def absolute_folder(path: PathLike) -> bytes:
+    """Return the absolute path with a separator at its end, with which those inside begin."""
+    separator = os.fsencode(os.sep)
+    return absolute_bytes(path).rstrip(separator) + separator
+
+
 def check_vacant(folder: str) -> None:
     """Raise if a folder holds anything but what an interrupted creation leaves."""
     for name in sorted(os.listdir(folder)):

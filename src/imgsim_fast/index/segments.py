@@ -80,10 +80,7 @@ def open_segment(
     folder: str, record: SegmentRecord, dtype: np.dtype[Any], row_length: int | None
 ) -> Segment:
     """Map a segment, after checking its length, its checksum and the shape of its arrays."""
-    if _NAME.fullmatch(record.name) is None:
-        raise IndexCorruptError(f"the catalogue names a segment {record.name!r}")
-    if record.rows == 0:
-        raise IndexCorruptError(f"the catalogue says that {record.name} is empty")
+    _check_name(record)
     file = _file(folder, record.name, "rows")
     size, crc = record.rows_bytes, record.rows_crc
     rows: Rows
@@ -92,11 +89,30 @@ def open_segment(
         rows = _as_ragged(record, packed, dtype)
     else:
         rows = _open_array(file, size, crc, dtype, (record.rows, row_length))
-    ids = _open_array(
-        _file(folder, record.name, "ids"), record.ids_bytes, record.ids_crc, np.dtype(np.int64),
-        (record.rows,),
-    )  # fmt: skip
-    return Segment(record, rows, ids)
+    return Segment(record, rows, _open_ids(folder, record))
+
+
+def open_any_segment(folder: str, record: SegmentRecord) -> Segment:
+    """Map a segment of a measure that is not at hand: its rows are whatever array is there."""
+    _check_name(record)
+    file = _file(folder, record.name, "rows")
+    rows = _open_array(file, record.rows_bytes, record.rows_crc, None, None)
+    if rows.ndim != 1 and len(rows) != record.rows:
+        raise IndexCorruptError(f"{record.name}.rows.npy holds {len(rows)}, not {record.rows} rows")
+    return Segment(record, rows, _open_ids(folder, record))
+
+
+def _check_name(record: SegmentRecord) -> None:
+    if _NAME.fullmatch(record.name) is None:
+        raise IndexCorruptError(f"the catalogue names a segment {record.name!r}")
+    if record.rows == 0:
+        raise IndexCorruptError(f"the catalogue says that {record.name} is empty")
+
+
+def _open_ids(folder: str, record: SegmentRecord) -> NDArray[np.int64]:
+    file = _file(folder, record.name, "ids")
+    dtype = np.dtype(np.int64)
+    return _open_array(file, record.ids_bytes, record.ids_crc, dtype, (record.rows,))
 
 
 class _Array(NamedTuple):
@@ -200,9 +216,12 @@ def _length_and_crc(file: BinaryIO) -> tuple[int, int]:
 
 
 def _open_array(
-    path: str, size: int, crc: int, dtype: np.dtype[Any], shape: tuple[int, ...] | None
+    path: str, size: int, crc: int, dtype: np.dtype[Any] | None, shape: tuple[int, ...] | None
 ) -> NDArray[Any]:
-    """Map an array; a shape of None stands for one dimension of any length."""
+    """Map an array; a shape of None stands for one dimension of any length, or for any.
+
+    The latter with a dtype of None, which stands for any numbers.
+    """
     name = os.path.basename(path)
     with contextlib.ExitStack() as opened:
         try:
@@ -224,6 +243,10 @@ def _open_array(
         except Exception as error:
             raise IndexCorruptError(f"{name} is not an array: {error!r}"[:300]) from error
         start = file.tell()
+        if dtype is None:
+            shape, dtype = found_shape or (-1,), found_dtype
+            if dtype.hasobject or dtype.itemsize == 0:
+                raise IndexCorruptError(f"{name} holds {dtype}")
         if shape is None:
             shape = found_shape if len(found_shape) == 1 else (-1,)
         length = math.prod(shape) * dtype.itemsize

@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from imgsim_fast.errors import IndexCorruptError
 from imgsim_fast.index.catalog import FILE, Catalog, ImageRecord
-from imgsim_fast.index.segments import Segment, open_segment
+from imgsim_fast.index.segments import Segment, open_any_segment, open_segment
 from imgsim_fast.measures.base import Measure
 
 
-def problems_of(catalog: Catalog, measure: Measure) -> list[str]:
+def problems_of(catalog: Catalog, measure: Measure | None) -> list[str]:
     """Return what is wrong with an index, one line each.
 
     The catalogue is read in one short transaction, so that a writer never waits for the checks.
+    Without a measure nobody can say whether a row is a descriptor; all else is checked.
     Files that no catalogue names belong to a writer at work or killed, and are no problem.
     """
     while True:
@@ -29,9 +30,12 @@ def problems_of(catalog: Catalog, measure: Measure) -> list[str]:
         ids: dict[int, NDArray[np.int64]] = {}
         for record in records:
             try:
-                segment = open_segment(
-                    catalog.folder, record, measure.row_dtype, measure.row_length
-                )
+                if measure is None:
+                    segment = open_any_segment(catalog.folder, record)
+                else:
+                    segment = open_segment(
+                        catalog.folder, record, measure.row_dtype, measure.row_length
+                    )
             except (IndexCorruptError, OSError) as error:
                 problems.append(str(error))
             else:
@@ -42,12 +46,12 @@ def problems_of(catalog: Catalog, measure: Measure) -> list[str]:
             return problems
 
 
-def _within(segment: Segment, measure: Measure) -> list[str]:
+def _within(segment: Segment, measure: Measure | None) -> list[str]:
     """Look at one segment by itself."""
     problems = []
     if (np.diff(segment.ids) <= 0).any():
         problems.append(f"{segment.record.name}: ids do not ascend")
-    bad = measure.first_bad(segment.rows)
+    bad = None if measure is None else measure.first_bad(segment.rows)
     if bad is not None:
         problems.append(f"{segment.record.name}: row {bad[0]} {bad[1]}")
     return problems

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 from imgsim_fast.measures.base import Measure
 
-__all__ = ["get_measure", "measure_class", "measures"]
+__all__ = ["every_option", "get_measure", "measure_class", "measures"]
 
 
 class _Entry(NamedTuple):
@@ -84,6 +84,11 @@ def get_measure(measure: str | Measure = "wasserstein", **options: Any) -> Measu
 def measure_class(name: str) -> type[Measure]:
     """Return the class of a registered measure, which needs nothing that making one does."""
     return _class_of(_MEASURES[name])
+
+
+def every_option() -> set[str]:
+    """Names of the options of all registered measures."""
+    return {option for entry in _MEASURES.values() for option in _class_of(entry).option_names()}
 
 
 def _class_of(entry: _Entry) -> type[Measure]:

@@ -1,0 +1,167 @@
+"""What the command line says to somebody who does not know it yet."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from PIL import Image
+
+import imgsim_fast as isf
+from imgsim_fast.errors import InvalidInputError
+from imgsim_fast.index import Index
+from tests.cli_tools import photos, runner
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    return runner(monkeypatch, capsys)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    return photos(tmp_path, monkeypatch)
+
+
+def words_of(text):
+    return " ".join(text.split())
+
+
+# ---- measures ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["index", "search", "compare", "duplicates", "evaluate"])
+def test_help_lists_the_measures(run, command):
+    shown = words_of(run(command, "--help").out)
+    assert f"How to compare: {', '.join(isf.measures())} [default: " in shown
+    assert "such as space=hsv" in shown
+
+
+def test_help_says_what_is_there(run):
+    assert "of at least this value" in words_of(run("search", "--help").out)
+    shown = run("--help").out
+    assert "imgsim compare a.jpg b.jpg --measure all" in shown
+    assert "keypoints" in shown
+
+
+@pytest.mark.parametrize("name", ["emdd", "EMD", "all"])
+def test_a_mistyped_measure_is_called_that_where_an_index_exists(folder, run, name):
+    run("index", "photos")
+    for command in (("index", "photos"), ("search", "photos/001.png", "photos")):
+        done = run(*command, "--measure", name)
+        assert done.code == 2
+        assert "measure must be one of wasserstein, emd, correlation, " in done.err
+        assert f"got {name!r}" in done.err
+        assert "delete" not in done.err
+    for measure in (name, 3, ["emd"]):
+        with pytest.raises(InvalidInputError, match="measure must be one of wasserstein"):
+            Index.open(folder / ".imgsim", measure)
+
+
+def test_an_option_of_a_measure_is_not_a_flag(folder, run):
+    pair = ("compare", "photos/001.png", "photos/002.png")
+    done = run(*pair, "--measure", "intersection", "--space", "hsv")
+    assert done.code == 2
+    assert "--space is an option of measures: --option space=VALUE" in done.err
+    assert "--option gaussian_weights=VALUE" in run(*pair, "--gaussian-weights").err
+    for other in ((*pair, "--nonsense"), ("stats", "photos", "--space")):
+        done = run(*other)
+        assert done.code == 2
+        assert "No such option" in done.err
+        assert "of measures" not in done.err
+
+
+def test_a_radius_that_no_similarity_reaches(folder, run):
+    run("index", "photos", "--measure", "intersection")
+    search = ("search", "photos/001.png", "photos", "--radius")
+    assert "001.png" in run(*search, 1).out
+    done = run(*search, 2)
+    assert done.code == 0
+    assert "--radius is the least similarity that counts, and intersection is 0 ... 1" in done.out
+    run("index", "photos", "--index", "grey.imgsim")
+    Image.new("L", (8, 8), 255).save("white.png")
+    found = run("search", "white.png", "grey.imgsim", "--radius", 0)
+    assert found.out.endswith("no image is that near\n")
+
+
+# ---- duplicates --reference --------------------------------------------------------------------
+
+
+@pytest.fixture
+def apart(folder):
+    """Three of the twenty images in a folder of their own, one of them under another name."""
+    there = folder.parent / "known"
+    there.mkdir()
+    shutil.copy(folder / "003.png", there / "003.png")
+    shutil.copy(folder / "007.png", there / "seven.png")
+    Image.open(folder / "009.png").save(there / "009.bmp")
+    return there
+
+
+def found(result):
+    """Each group as sorted (path, is a reference)."""
+    assert result.code == 0, result.err
+    groups = result.json["groups"]
+    return sorted(sorted((i["path"], i["reference"]) for i in group["images"]) for group in groups)
+
+
+def test_a_reference_may_be_any_folder(folder, apart, run):
+    """Which of these do I have already? With and without an index on either side."""
+    question = ("duplicates", "photos", "--reference", "known", "--threshold", 0, "--json")
+    wanted = sorted(
+        sorted([(str(folder / a), False), (str(apart / b), True)])
+        for a, b in (("003.png", "003.png"), ("007.png", "seven.png"), ("009.png", "009.bmp"))
+    )
+    assert found(run(*question)) == wanted
+    assert not (apart / ".imgsim").exists()
+    run("index", "photos")
+    assert found(run(*question)) == wanted
+    run("index", "known")
+    assert found(run(*question)) == wanted
+    shutil.rmtree(folder / ".imgsim")
+    assert found(run(*question)) == wanted
+
+
+def test_a_plain_reference_is_read_as_the_index_was(folder, apart, run):
+    run("index", "photos", "--measure", "intersection", "--option", "space=hsv")
+    shown = run("duplicates", "photos", "--reference", "known", "--threshold", 1, "--json")
+    assert len(found(shown)) == 3
+    assert shown.json["options"]["space"] == "hsv"
+    (apart / "bad.png").write_bytes(b"no image")
+    skipped = run("duplicates", "photos", "--reference", "known")
+    assert skipped.code == 3
+    assert "bad.png" in skipped.err
+
+
+def test_a_folder_inside_the_index_is_not_read_again(folder, run):
+    inside = folder / "old"
+    inside.mkdir()
+    shutil.copy(folder / "003.png", inside / "003.png")
+    run("index", "photos")
+    shutil.copy(folder / "004.png", inside / "004.png")  # the index does not know it yet
+    shown = run("duplicates", "photos", "--reference", "photos/old", "--threshold", 0, "--json")
+    assert found(shown) == [
+        [(str(folder / "003.png"), False), (str(inside / "003.png"), True)],
+    ]
+
+
+def test_a_reference_that_is_none(folder, run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for where, words in (
+        ("nothere", "--reference 'nothere' is neither an index nor a folder"),
+        ("photos/001.png", "--reference 'photos/001.png' is neither an index nor a folder"),
+        ("empty", "--reference 'empty' holds no image that can be read"),
+        ("photos", "all images of the index lie in"),
+    ):
+        done = run("duplicates", "photos", "--reference", where)
+        assert (done.code, done.out) == (2, "")
+        assert words in done.err
+    with Index.create(tmp_path / "index") as index:
+        index.add(folder)
+        assert index.holds(folder)
+        assert index.holds(str(tmp_path))
+        assert not index.holds(tmp_path / "pho")
+        with pytest.raises(InvalidInputError, match=r"reference: no image .* no such folder"):
+            index.duplicates(reference=tmp_path / "nothere")
+        with pytest.raises(InvalidInputError, match=r"needs an index of its own, reference=Index"):
+            index.duplicates(reference=tmp_path / "empty")
