@@ -6,6 +6,7 @@ import html
 import io
 import math
 import re
+import sys
 import tracemalloc
 from html.parser import HTMLParser
 
@@ -164,19 +165,20 @@ def test_the_map_is_light_where_images_agree():
 
 
 @pytest.mark.parametrize("gaussian", [False, True])
-@pytest.mark.parametrize("size", [(7, 7), (11, 300), (65, 33), (700, 1201), (1201, 700)])
-def test_the_map_is_that_of_every_pixel_in_few_means(size, gaussian):
+@pytest.mark.parametrize("size", [(7, 7), (11, 300), (65, 33), (150, 201), (201, 150)])
+def test_the_map_is_that_of_every_pixel_in_few_means(size, gaussian, monkeypatch):
     if gaussian and min(size) < 11:
         size = (11, 11)
     random = np.random.default_rng(size)
     first = random.integers(0, 256, size, dtype=np.uint8)
     second = (first // 2 + random.integers(0, 100, size, dtype=np.uint8)).astype(np.uint8)
     kind = get_measure("ssim", gaussian_weights=gaussian)
+    monkeypatch.setattr(sys.modules[type(kind).__module__], "_BAND", 1500)  # several bands
     rows = kind.describe(first), kind.describe(second)
     rule = {"gaussian_weights": True, "use_sample_covariance": False} if gaussian else {}
     whole = isf.structural_similarity(first, second, full=True, **rule)[1]
     np.testing.assert_allclose(kind.map_of(*rows), whole, atol=1e-12)
-    for longest in (1, 2, 64, 640, 5000):
+    for longest in (1, 2, 50, 120, 5000):
         step = kind.map_step(rows[0], longest)
         found = kind.map_of(*rows, longest=longest)
         assert max(found.shape) <= longest

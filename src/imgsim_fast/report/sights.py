@@ -132,7 +132,9 @@ def _matches(ids: str, comparison: Comparison, sizes: tuple[Size, Size]) -> list
     ]
     count = len(ends[0])
     if count == 0:
-        return [_drawing("", "No point of the first image is found again in the second.", wide=True)]
+        return [
+            _drawing("", "No point of the first image is found again in the second.", wide=True)
+        ]
     words = "1 point" if count == 1 else f"{count:,} points"
     caption = f"{words} of the first image found again in the second."
     if count > MOST_LINES:
