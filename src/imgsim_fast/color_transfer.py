@@ -142,7 +142,10 @@ def transfer_color(
     -----
     The directions are a fixed sequence of rotations spread evenly: same input, same bits, on every
     machine. What is reached is near the reference's distribution; the map is not in general the one
-    of least work. O(iterations * colours * log(colours)) after the colours have been counted.
+    of least work. O(pixels + iterations * colours), colours being the different ones of both images
+    together; one thread, the GIL is released. Some 0.15 s for a photograph of 384 x 256, 1.5 s
+    for one of 24 megapixels with 75,000 colours and a reference with 390,000, 6 s where both have a
+    million; up to 64 MB of memory beyond the images, and some 100 bytes for each colour.
 
     References
     ----------
@@ -389,8 +392,6 @@ def _spread(row: Array, shares: Counts, hashed: NDArray[np.int64]) -> Array:
 
 # ---- joint colours ---------------------------------------------------------------------------
 
-_FRACTION = 2.0**24  # projections are compared in steps of a level over so much
-_INDEX_BITS = 24  # there are no more colours than that
 _BLOCK = 1 << 15  # pixels, for the cache
 _MOST_PIXELS = 1 << 32
 
@@ -437,43 +438,8 @@ def _as_iterations(iterations: int) -> int:
 
 def _sliced(colors: _Colors, goal: _Colors, iterations: int) -> Floats:
     """Where the colours go."""
-    points = colors.points
-    for rotation in _rotations(iterations):
-        moved = points
-        for direction in rotation:
-            along = _project(points, direction)
-            wanted = _project(goal.points, direction)
-            steps = _match_on_line(along, colors.shares, wanted, goal.shares) - along
-            moved = moved + steps[:, None] * direction
-        points = moved
-    return points
-
-
-def _project(points: Floats, direction: Floats) -> Floats:
-    # No matrix product: its order of summation depends on the machine.
-    x, y, z = direction.tolist()
-    return np.asarray(points[:, 0] * x + points[:, 1] * y + points[:, 2] * z)
-
-
-def _sorted_by_value(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Values in fixed point, ascending, and their numbers; equal ones by number."""
-    keys = np.floor(values * _FRACTION + 0.5).astype(np.int64) << _INDEX_BITS
-    keys |= np.arange(len(keys))
-    keys.sort()  # of numbers alone: several times as fast as argsort
-    return keys >> _INDEX_BITS, keys & ((1 << _INDEX_BITS) - 1)
-
-
-def _match_on_line(x: Floats, x_shares: Floats, y: Floats, y_shares: Floats) -> Floats:
-    """Mean target of each x under the optimal plan from x to y; equal x stay equal."""
-    values, order = _sorted_by_value(x)
-    _, goals = _sorted_by_value(y)
-    last_of_group = np.append(values[1:] != values[:-1], True)
-    group = np.append(0, np.cumsum(last_of_group)[:-1])
-    ends = np.cumsum(x_shares[order])[last_of_group]
-    sums = _plan_sums(y[goals], y_shares[goals], ends)
-    result = np.empty_like(x)
-    result[order] = (sums / np.diff(ends, prepend=0.0))[group]
-    return result
+    directions = np.array(_rotations(iterations))
+    return _core.move_sliced(colors.points, colors.shares, goal.points, goal.shares, directions)
 
 
 # Powers of 1 / 1.1673..., the root of x**5 = x + 1: multiples of these four, modulo 1, fill the
