@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import io
 import math
+import os
 import re
 import sys
 import tracemalloc
@@ -17,7 +19,7 @@ from PIL import Image, ImageFilter
 import imgsim_fast as isf
 from imgsim_fast.errors import ImageDecodeError, InvalidInputError, InvalidTypeError
 from imgsim_fast.measures import get_measure
-from imgsim_fast.report import comparison_page
+from imgsim_fast.report import compare, comparison_page
 from imgsim_fast.report.colors import color_bins_figure, flow_figure
 from imgsim_fast.report.explained import explained
 from imgsim_fast.report.matches import MOST_LINES, matches_figure
@@ -25,6 +27,7 @@ from imgsim_fast.report.overlays import LONGEST, similarity_picture
 from imgsim_fast.report.thumbnails import read_small, thumbnail_of
 from imgsim_fast.report.words import range_in_words
 from tests.cli_tools import runner
+from tests.test_report import HOSTILE, Outline
 
 NATIVE = ["wasserstein", "emd", "correlation", "kl", "ssim"]
 
@@ -124,6 +127,33 @@ def test_the_page_loads_nothing_and_runs_nothing(tmp_path):
     assert not [name for name in seen if name.startswith("on")]
     assert "default-src 'none'" in page
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_name_cannot_change_the_structure_of_the_page(tmp_path, name, monkeypatch):
+    """Whatever a file is called, or a measure of somebody else and its unit, or a problem."""
+    harmless, text = (
+        _page_called(tmp_path, called, monkeypatch) for called in ("a/b.png", os.fsdecode(name))
+    )
+    text.encode("utf-8")
+    plain, outline = Outline(harmless), Outline(text)
+    assert outline.tags == plain.tags
+    assert outline.attributes == plain.attributes
+    assert outline.style == plain.style
+    assert "<script" not in text.lower()
+    for tag, attribute, value in outline.values:
+        assert not attribute.startswith("on"), (tag, attribute)
+        if attribute in ("href", "src"):
+            assert re.match(r"#\w+$|data:image/(png|jpeg);base64,", value)
+
+
+def _page_called(tmp_path, name, monkeypatch):
+    a, b = pair(tmp_path)
+    found = isf.compare_all(a, b, ["wasserstein", "ssim", "onnx"])
+    odd = dataclasses.replace(found[0], measure=name, unit=name)
+    bad = dataclasses.replace(found[2], measure=name, problem=name or "none")
+    monkeypatch.setattr(compare, "read_small", lambda path, longest: read_small(a, longest))
+    return comparison_page(name, name, [*found, odd, bad])
 
 
 def test_the_figure_of_bins_has_a_bar_for_each_share():
