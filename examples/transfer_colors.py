@@ -34,4 +34,6 @@ def main(image_file: str, reference_file: str, result_file: str, part: str = "1"
 
 
 if __name__ == "__main__":
+    if not 4 <= len(sys.argv) <= 5:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from PIL import Image
 from imgsim_fast import _core
 from imgsim_fast.report import write_text_atomically
 from tests.index_tools import write
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As behind `nohup ... &`: the children, which are to be interrupted, would ignore it as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile(
     "imgsim", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=60

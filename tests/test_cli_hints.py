@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import imgsim_fast as isf
-from imgsim_fast.errors import InvalidInputError
+from imgsim_fast.cli import collection
+from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 from imgsim_fast.index import Index
 from tests.cli_tools import photos, runner
 
@@ -165,3 +169,86 @@ def test_a_reference_that_is_none(folder, run, tmp_path):
             index.duplicates(reference=tmp_path / "nothere")
         with pytest.raises(InvalidInputError, match=r"needs an index of its own, reference=Index"):
             index.duplicates(reference=tmp_path / "empty")
+
+
+# ---- pages and bars ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("compare", "photos/001.png", "photos/002.png"),
+        ("search", "photos/001.png", "photos"),
+        ("duplicates", "photos"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_page_that_cannot_be_is_refused_before_the_work(folder, run, command):
+    for page, words in (
+        ("nosuchdir/x.html", "--html 'nosuchdir/x.html': there is no folder 'nosuchdir'"),
+        (".", "--html '.' is a folder: name a file in it"),
+    ):
+        for force in ([], ["--force"]):
+            done = run(*command, "--html", page, *force)
+            assert (done.code, done.out) == (2, "")
+            assert words in done.err
+
+
+def test_reranking_shows_how_far_it_is(folder, run, monkeypatch):
+    seen = []
+
+    @contextlib.contextmanager
+    def bar(what, total, *, quiet):
+        seen.append((what, total(), quiet))
+        yield lambda done: seen.append(done)
+
+    monkeypatch.setattr(collection, "progress_bar", bar)
+    run("index", "photos")
+    search = ("search", "photos/001.png", "photos", "--candidates", 7)
+    del seen[:]
+    run(*search, "-k", 3, "--rerank", "intersection")
+    assert seen == [("ranking again", 7, False), *range(1, 8)]
+    del seen[:]
+    run(*search, "-k", 9, "--rerank", "intersection", "--json")
+    assert seen == [("ranking again", 9, True), *range(1, 10)]
+    del seen[:]
+    run("search", "photos/001.png", "photos")
+    assert seen == [("ranking again", 20, True)]
+
+
+def test_slow_reranking_says_what_is_faster(folder, run, monkeypatch):
+    run("index", "photos")
+    search = ("search", "photos/001.png", "photos", "--rerank", "intersection")
+    assert "faster" not in run(*search).err
+    monkeypatch.setattr(collection, "_LONG", -1.0)
+    assert "faster" not in run(*search).err
+    monkeypatch.setattr(collection, "progress_bar", lambda *a, **k: contextlib.nullcontext())
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert "fewer --candidates than 200 are faster" in run(*search).err
+    assert "faster" not in run(*search[:-2]).err
+
+
+# ---- arrays ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["a.jpg", b"a.jpg", Path("a.jpg")])
+def test_a_file_name_in_the_place_of_pixels(file):
+    image = np.zeros((9, 9, 3), np.uint8)
+    for call in (
+        lambda: isf.transfer_color(file, image),
+        lambda: isf.match_histograms(image, file),
+        lambda: isf.color_palette(file, 4),
+        lambda: isf.structural_similarity(file, file),
+        lambda: isf.structural_similarities(image[..., 0], [file]),
+        lambda: isf.compare_histograms(file, file),
+        lambda: isf.sparse_histogram(file),
+        lambda: isf.histogram(file),
+        lambda: isf.histograms([file, file]),
+        lambda: isf.resize_area(file, (3, 3)),
+        lambda: isf.rgb_to_lab(file),
+        lambda: isf.wasserstein_1d(file, [1, 2]),
+    ):
+        with pytest.raises(
+            InvalidTypeError, match=r"must hold numbers, got .*a\.jpg.*decode\(path"
+        ):
+            call()

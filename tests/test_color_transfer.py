@@ -446,7 +446,7 @@ RGB = np.zeros((2, 3, 3), np.uint8)
         ((RGB, RGB), {"channel_axis": 1.0}, InvalidTypeError, r"channel_axis .* 1\.0"),
         ((RGB, RGB), {"channel_axis": True}, InvalidTypeError, "channel_axis .* True"),
         ((RGB, RGB), {"channel_axis": "last"}, InvalidTypeError, "channel_axis .* 'last'"),
-        (("photo.jpg", GREY), {}, InvalidTypeError, "image must be uint8 or uint16"),
+        (("photo.jpg", GREY), {}, InvalidTypeError, "image must hold numbers, got 'photo.jpg'"),
     ],
 )
 def test_bad_arguments_of_match_histograms(arguments, options, error, text):

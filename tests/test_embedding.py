@@ -293,6 +293,39 @@ def test_errors_of_the_function_are_named(error):
         Embedding(function, name="f").describe(noise())
 
 
+def test_a_function_without_a_size_is_told_that_it_gets_a_list():
+    def function(images):
+        return images.mean(axis=(1, 2))
+
+    with pytest.raises(InvalidInputError, match=r"no attribute 'mean'; without size= it gets a li"):
+        Embedding(function, name="f").describe(noise())
+    with pytest.raises(InvalidInputError, match=r"AxisError: .*dimension 4$"):
+        Embedding(lambda images: images.mean(axis=(1, 9)), name="f", size=4).describe(noise())
+
+
+@pytest.mark.parametrize("wrong", [RuntimeError, AttributeError, KeyError, MemoryError])
+def test_a_result_that_cannot_say_whether_it_requires_a_gradient(wrong):
+    class Shy:
+        @property
+        def requires_grad(self):
+            raise wrong("not today")
+
+        def __array__(self, dtype=None, copy=None):
+            return np.ones((1, 3))
+
+    expected = {MemoryError: MemoryError}.get(wrong, InvalidTypeError)
+    if wrong is AttributeError:  # as if it had none
+        assert returning(Shy()).describe(noise()).shape == (3,)
+        return
+    with pytest.raises(expected) as caught:
+        returning(Shy()).describe(noise())
+    if wrong is not MemoryError:
+        assert str(caught.value).startswith(
+            f"the result of encoder 'fixed' cannot say whether it requires a gradient: "
+            f"{wrong.__name__}: "
+        )
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), MemoryError("much")])
 def test_interrupts_are_not_hidden(error):
     def function(images):

@@ -85,6 +85,15 @@ def test_transfer_of_colors_writes_a_picture(part, tmp_path):
     assert (isf.decode(names[2], mode="rgb") == expected).all()
 
 
+def test_transfer_of_colors_says_how_it_is_used():
+    program = ROOT / "examples" / "transfer_colors.py"
+    for arguments in ([], ["a.png"], ["a", "b", "c", "1", "e"]):
+        done = subprocess.run([sys.executable, program, *arguments], capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "IMAGE REFERENCE RESULT [PART]" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def _python_blocks(page):
     return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
 

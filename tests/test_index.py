@@ -20,11 +20,14 @@ from imgsim_fast.errors import (
     IndexLockedError,
     IndexMismatchError,
     IndexVersionError,
+    IndexWarning,
     InvalidInputError,
     InvalidTypeError,
 )
 from imgsim_fast.index import Index, build, catalog
 from imgsim_fast.index import index as index_module
+from imgsim_fast.rows import PickedRows
+from tests.cli_tools import runner
 from tests.index_tools import (
     DAMAGE,
     GREY,
@@ -339,6 +342,59 @@ def test_the_answer_does_not_depend_on_threads_or_segments(tmp_path, folder):
         assert index.stats().segments == 8
         assert answers(index) == expected
         assert index.verify() == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError()])
+@pytest.mark.parametrize("call", ["add", "refresh"])
+def test_a_merge_that_fails_is_a_warning(tmp_path, folder, monkeypatch, error, call):
+    """What was asked for is done by then."""
+    write = build.write_segment
+
+    def full(where, number, rows, ids):
+        if isinstance(rows, PickedRows):
+            raise error
+        return write(where, number, rows, ids)
+
+    names = sorted(folder.iterdir())
+    with Index.create(tmp_path / "index") as index:
+        for name in names[:16]:
+            index.add([name])
+        monkeypatch.setattr(build, "write_segment", full)
+        later = tmp_path / "later"
+        later.mkdir()
+        for name in names[16:]:
+            name.rename(later / name.name)
+        if call == "refresh":
+            index.add(folder)  # remembered
+        before = len(index)
+        for number, name in enumerate(names[16:18], 1):
+            (later / name.name).rename(name)
+            with pytest.warns(IndexWarning, match=r"published.* not be merged: (No sp|.*28|Mem)"):
+                report = index.add([name]) if call == "add" else index.refresh()
+            assert report.added == 1
+            assert len(index) == before + number
+            assert index.verify() == []
+            assert index.stats().segments == 16 + number
+            assert index.search(name, 1).distances[0] == 0
+        monkeypatch.undo()
+        report = index.refresh()
+        assert index.stats().segments == 1
+        assert index.verify() == []
+        assert len(index) == before + 2
+
+
+@pytest.mark.filterwarnings("always::imgsim_fast.errors.IndexWarning")
+def test_the_command_line_shows_the_warning_and_goes_on(tmp_path, folder, monkeypatch, capsys):
+    def full(self):
+        raise OSError(28, "No space left on device", "segment-00000017.rows.npy")
+
+    monkeypatch.setattr(build.Builder, "_merge_small_segments", full)
+    done = runner(monkeypatch, capsys)("index", folder)
+    assert done.code == 0
+    assert done.out.startswith("40 images in ")
+    assert done.err.startswith("imgsim: ")
+    assert "No space left on device" in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_many_small_segments_are_merged(tmp_path, folder):

@@ -269,7 +269,6 @@ def test_a_catalogue_that_contradicts_the_segments(two_segments, statement):
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("INSERT INTO dead_rows VALUES (2, 3)", "uses the dead row"),
         ("UPDATE images SET row = 3 WHERE id = 3", "shares row"),
         ("UPDATE images SET row = 99 WHERE id = 3", "points to no row"),
         ("UPDATE images SET segment = 9 WHERE id = 3", "points to no row"),
@@ -284,6 +283,71 @@ def test_references_that_only_verify_can_check(two_segments, statement, words):
         if words == "points to no row":
             with pytest.raises(IndexCorruptError):
                 index.images([3])
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("INSERT INTO dead_rows VALUES (2, 3)", "uses the dead row"),
+        ("DELETE FROM images WHERE id = 3", "is of image 3, which the catalogue does not have"),
+        ("DELETE FROM images WHERE id > 2", "likewise 8 more rows"),
+        ("DELETE FROM images", "is of image 1, which the catalogue does not have"),
+    ],
+)
+def test_every_call_sees_that_images_and_rows_differ_in_number(two_segments, statement, words):
+    """Also a search for which the odd one is too far away."""
+    path, _, _ = two_segments
+    execute(path, statement)
+    with Index.open(path) as index:
+        assert any(words in text for text in index.verify())
+        for call in (
+            lambda: index.search(GREY, 1),
+            lambda: index.range_search(GREY, 0),
+            index.duplicates,
+            lambda: isf.evaluate(index, lambda path: path[-5]),
+            lambda: index.images([1]),
+        ):
+            with pytest.raises(IndexCorruptError, match=r"hold \d+ images, its catalogue \d+"):
+                call()
+
+
+def test_an_image_in_the_place_of_another(two_segments):
+    path, _, _ = two_segments
+    execute(path, "UPDATE images SET id = 99 WHERE id = 3")
+    with Index.open(path) as index:
+        assert any("image 99" in text and "of another" in text for text in index.verify())
+        with pytest.raises(IndexCorruptError, match="a segment holds image 3"):
+            index.search(GREY, 10**6)
+        with pytest.raises(IndexCorruptError, match="other images than the catalogue"):
+            isf.evaluate(index, lambda path: path[-5])
+
+
+def test_a_path_that_none_can_be(two_segments):
+    path, _, _ = two_segments
+    for statement, words in (
+        (("UPDATE images SET path = ? WHERE id = 3", (b"a\0b",)), r"image 3 at b'a\x00b'"),
+        (("UPDATE images SET path = ? WHERE id = 3", (b"",)), "image 3 at b''"),
+        (("INSERT INTO skipped VALUES (?, 'no')", (b"\0",)), r"a skipped file at b'\x00'"),
+        (("INSERT INTO folders VALUES (?)", (b"x\0",)), r"a folder at b'x\x00'"),
+    ):
+        execute(path, statement)
+        with Index.open(path) as index:
+            assert any(f"has {words}, which no path can be" in text for text in index.verify())
+            if "image" in words:
+                for call in (
+                    lambda: index.search(GREY, 10**6),
+                    lambda: index.images([3]),
+                    index.duplicates,
+                    lambda: isf.evaluate(index, lambda path: path[-5]),
+                    lambda: index.refresh(),
+                ):
+                    with pytest.raises(IndexCorruptError, match="which no path can be"):
+                        call()
+            else:
+                with pytest.raises(IndexCorruptError, match="which no path can be"):
+                    index.stats()
+        execute(path, ("UPDATE images SET path = ? WHERE id = 3", (b"c.png",)),
+                "DELETE FROM skipped WHERE reason = 'no'")  # fmt: skip
 
 
 def test_other_files_in_the_place_of_the_catalogue(two_segments):

@@ -75,7 +75,11 @@ def test_what_json_writes_is_read(tmp_path_factory, table):
 WRONG = {
     "one column": (b"a,1\nb\n", ".csv", "line 2: expected two columns .*got 1"),
     "three columns": (b"path,label\n\na,1\nb,2,3\n", ".csv", "line 4: expected two .*got 3"),
-    "wrong separator": (b"a\t1\n", ".csv", "line 1: expected two .*got 1"),
+    "wrong separator": (b"a\t1\n", ".csv", "line 1: expected two .*a comma between, got 1"),
+    "semicolon later": (b"a,1\nb;2\n", ".csv", "line 2: expected two .*a comma between, got 1"),
+    "comma later": (b"a;1\nb,2\n", ".csv", "line 2: expected two .*a semicolon between, got 1"),
+    "two semicolons": (b"a;1;2\n", ".csv", "line 1: expected two .*a comma between, got 1"),
+    "semicolons in tsv": (b"a;1\n", ".tsv", "line 1: expected two .*a tab between, got 1"),
     "no path": (b"a,1\n,2\n", ".csv", "line 2: '' cannot be a path"),
     "no label": (b"a,1\nb, \n", ".csv", "line 2: no label for 'b'"),
     "two labels": (b"a,1\nb,2\na,2\n", ".csv", "line 3: 'a' is '2', but '1' in line 1"),
@@ -146,7 +150,7 @@ def test_folders_names(tmp_path, monkeypatch):
     assert labels_of(paths, "folder") == ["beach", "beach", "bus", "bus"]
     assert labels_of(["5.jpg"], "folder") == [tmp_path.name]
     assert labels_of([], "folder") == []
-    with pytest.raises(InvalidInputError, match=r"none for 1 of 2 images, the first .*'/6\.jpg'"):
+    with pytest.raises(InvalidInputError, match=r"none for 1 of 2 images; the first .*'/6\.jpg'"):
         labels_of(["a/1.jpg", "/6.jpg"], "folder")
 
 
@@ -163,7 +167,7 @@ def test_paths_of_a_table_begin_where_it_lies(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert labels_of([tmp_path / "a.jpg"], table, root=tmp_path) == ["1"]
     assert labels_of(["a.jpg"], str(table), root=".") == ["1"]
-    with pytest.raises(InvalidInputError, match=r"none for 2 of 3 images, the first .*x\.jpg"):
+    with pytest.raises(InvalidInputError, match=r"none for 2 of 3 images; the first .*x\.jpg"):
         labels_of([data / "a.jpg", data / "x.jpg", data / "y.jpg"], table)
 
 
@@ -229,3 +233,40 @@ def test_labels_that_are_arrays_are_passed_on(tmp_path):
     assert labels_of(["a"], {"a": label})[0] is label
     with pytest.raises(InvalidInputError, match="two"):
         labels_of(["a"], {"a": label, "./a": np.arange(2)})
+
+
+@pytest.mark.parametrize("start", ["path;label\n", "\n\n", "a;1\n"])
+def test_semicolons_as_some_spreadsheets_write_them(tmp_path, start):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{start}b c.jpg;2\nd.jpg;x, y\n")
+    wanted = {"b c.jpg": "2", "d.jpg": "x, y"}
+    assert read_labels(path) == ({"a": "1", **wanted} if start.startswith("a") else wanted)
+
+
+def test_a_semicolon_in_a_name_is_part_of_it(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a;b.jpg,1\nc;d.jpg,2\n")
+    assert read_labels(path) == {"a;b.jpg": "1", "c;d.jpg": "2"}
+
+
+def test_labels_of_other_files_show_what_they_are_taken_for(tmp_path):
+    table = tmp_path / "tables" / "t.csv"
+    table.parent.mkdir()
+    table.write_text("0.jpg,x\n1.jpg,y\n")
+    images = [tmp_path / "photos" / f"{i}.jpg" for i in range(3)]
+    for labels, root, top in (
+        (table, None, table.parent),
+        (table, tmp_path, tmp_path),
+        ({"0.jpg": "x"}, None, Path.cwd()),
+        ({b"0.jpg": "x"}, tmp_path / "..", tmp_path.parent),
+    ):
+        with pytest.raises(InvalidInputError) as caught:
+            labels_of(images, labels, root=root)
+        assert str(caught.value) == (
+            f"labels has none for 3 of 3 images; the first without is {str(images[0])!r}; the "
+            f"first path of labels, '0.jpg', means {str(top / '0.jpg')!r}: relative paths begin in "
+            f"{str(top)!r}"
+        )
+    for labels in ({}, lambda path: None):
+        with pytest.raises(InvalidInputError, match=r"the first without is '.*/photos/0\.jpg'$"):
+            labels_of(images, labels)

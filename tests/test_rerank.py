@@ -13,7 +13,7 @@ from PIL import Image
 
 import imgsim_fast as isf
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
-from imgsim_fast.index import Matches, rerank
+from imgsim_fast.index import Matches, describing, rerank
 from imgsim_fast.measures import describe, get_measure
 from tests.index_tools import GREY, as_list, write
 from tests.measure_tools import Alike, Corner, Levels
@@ -193,6 +193,57 @@ def test_batches_do_not_depend_on_the_threads(index, photos):
         index.search(photos / "000.png", rerank=measure, threads=threads)
         sizes.add(tuple(sorted(measure.batches)))
     assert sizes == {(6, 16, 16)}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_batches_hold_few_pixels(tmp_path, monkeypatch, threads):
+    """A measure that describes many at once gets as many as fit, and a large one alone."""
+    monkeypatch.setattr(describing, "_BATCH_BYTES", 4 * 1000)
+    (tmp_path / "photos").mkdir()
+    for number, pixels in enumerate([400, 600, 10, 1000, 1001, 5000, 300, 300, 300, 300]):
+        image = Image.fromarray(np.full((1, pixels), number, np.uint8))
+        image.save(tmp_path / "photos" / f"{number:02d}.png")
+    (tmp_path / "photos" / "06b.png").write_bytes(b"no image")
+    measure = Alike()
+    with isf.Index.create(tmp_path / "index", measure) as index:
+        report = index.add(tmp_path / "photos", threads=threads)
+        assert (report.added, len(report.skipped)) == (10, 1)
+        assert measure.batches == [2, 1, 1, 1, 1, 3, 1]
+        assert index.verify() == []
+        for number in range(10):
+            (found,) = index.images([number + 1])
+            assert found.path.endswith(f"{number:02d}.png")
+            assert set(found.descriptor.tolist()) == {number}
+        del measure.batches[:]
+        assert index.refresh(threads=threads, checksum=True).unchanged == 10
+        assert measure.batches == []  # nothing to describe is no batch
+
+
+def test_an_image_that_cannot_be_described_fails_only_its_own_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(describing, "_BATCH_BYTES", 4 * 1000)
+
+    class Picky(Alike):
+        alone = 0
+
+        def describe(self, image):
+            self.alone += 1
+            return super().describe(image)
+
+        def describe_many(self, images):
+            self.batches.append(len(images))
+            if any(image.width == 301 for image in images):
+                raise InvalidInputError("301")
+            return [Alike.describe(self, image) for image in images]
+
+    (tmp_path / "photos").mkdir()
+    for number, pixels in enumerate([500, 500, 301, 300, 300, 300]):
+        image = Image.fromarray(np.full((1, pixels), number, np.uint8))
+        image.save(tmp_path / "photos" / f"{number:02d}.png")
+    measure = Picky()
+    with isf.Index.create(tmp_path / "index", measure) as index:
+        assert index.add(tmp_path / "photos", threads=1).added == 6
+        assert measure.batches == [2, 3, 1]
+        assert measure.alone == 3
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+import os
+import reprlib
 from typing import Any, NoReturn
 
 import numpy as np
@@ -34,6 +36,11 @@ def _as_array(name: str, value: ArrayLike) -> Array:
         raise InvalidTypeError(f"{name} cannot be seen as an array: {error}") from error
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.kind in "USO" and isinstance(value, (str, bytes, os.PathLike)):
+        raise InvalidTypeError(
+            f"{name} must hold numbers, got {reprlib.repr(value)}; "
+            "imgsim_fast.decode(path, mode='rgb') reads the pixels of a file"
+        )
     return array
 
 

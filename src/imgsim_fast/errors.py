@@ -1,4 +1,4 @@
-"""Every exception that imgsim_fast raises on purpose.
+"""Every exception that imgsim_fast raises on purpose, and its one warning.
 
 Each one also derives from the built-in exception a caller would expect, so ``except ValueError``
 and ``except OSError`` keep working in code that has never heard of this module.
@@ -15,6 +15,7 @@ __all__ = [
     "IndexMismatchError",
     "IndexTruncatedError",
     "IndexVersionError",
+    "IndexWarning",
     "InfeasibleError",
     "InvalidInputError",
     "InvalidTypeError",
@@ -76,6 +77,10 @@ class IndexVersionError(ImgsimError, RuntimeError):
 
 class IndexMismatchError(ImgsimError, ValueError):
     """An index was made with other parameters than those asked for; the message lists both."""
+
+
+class IndexWarning(UserWarning):
+    """Looking after an index failed, though what was asked for is done; the message says why."""
 
 
 class IndexLockedError(ImgsimError, RuntimeError):

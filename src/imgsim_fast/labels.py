@@ -74,9 +74,10 @@ def labels_of(paths: Iterable[Path], labels: Labels, *, root: Path | None = None
     found = [rule(image) for image in images]
     missing = [image for image, label in zip(images, found, strict=True) if label is None]
     if missing:
+        note = rule.understood() if isinstance(rule, _Table) else ""
         raise InvalidInputError(
-            f"labels has none for {len(missing)} of {len(images)} images, the first of them "
-            f"{missing[0]!r}"
+            f"labels has none for {len(missing)} of {len(images)} images; the first without is "
+            f"{missing[0]!r}{note}"
         )
     return found
 
@@ -88,7 +89,8 @@ def read_labels(path: Path) -> dict[str, str]:
     ----------
     path : path
         ``.csv`` or ``.tsv``: two columns, path and label; a first line such as ``path,label`` is a
-        header; empty lines do not count; quotes as in RFC 4180. ``.json``: an object from path to
+        header; empty lines do not count; quotes as in RFC 4180; a CSV table whose first line has a
+        semicolon and no comma is divided by semicolons. ``.json``: an object from path to
         label, which is text or a whole number. UTF-8, with or without a byte order mark.
 
     Returns
@@ -144,9 +146,9 @@ def _as_rule(labels: Labels, root: Path | None) -> Callable[[str], Any]:
         if isinstance(labels, str) and labels == "folder":
             return _folder_name
         table = os.path.abspath(os.fsdecode(_as_path("labels", labels)))
-        return _lookup(read_labels(labels), os.path.dirname(table) if root is None else root)
+        return _Table(read_labels(labels), os.path.dirname(table) if root is None else root)
     if isinstance(labels, Mapping):
-        return _lookup(labels, os.curdir if root is None else root)
+        return _Table(labels, os.curdir if root is None else root)
     if callable(labels):
         return labels
     raise InvalidTypeError(
@@ -155,16 +157,34 @@ def _as_rule(labels: Labels, root: Path | None) -> Callable[[str], Any]:
     )
 
 
-def _lookup(table: Mapping[str, Any], root: Path) -> Callable[[str], Any]:
-    top = _absolute("root", root)
-    by_path: dict[str, Any] = {}
-    for path, label in table.items():
+class _Table:
+    """Labels by path; relative paths begin in a folder."""
+
+    def __init__(self, table: Mapping[str, Any], root: Path) -> None:
+        self._top = _absolute("root", root)
+        self._by_path: dict[str, Any] = {}
+        for path, label in table.items():
+            whole = os.path.normcase(self._whole(path))
+            known = self._by_path.setdefault(whole, label)
+            if known is not label and not _is_equal(known, label):
+                raise InvalidInputError(f"labels gives {whole!r} two: {known!r} and {label!r}")
+        self._first = next(iter(table), None)
+
+    def __call__(self, image: str) -> Any:
+        return self._by_path.get(os.path.normcase(image))
+
+    def understood(self) -> str:
+        """Say which file the first path names, and why."""
+        if self._first is None:
+            return ""
+        return (
+            f"; the first path of labels, {os.fsdecode(self._first)!r}, means "
+            f"{self._whole(self._first)!r}: relative paths begin in {self._top!r}"
+        )
+
+    def _whole(self, path: Path) -> str:
         given = os.fsdecode(_as_path("a key of labels", path))
-        whole = os.path.normcase(os.path.normpath(os.path.join(top, given)))
-        known = by_path.setdefault(whole, label)
-        if known is not label and not _is_equal(known, label):
-            raise InvalidInputError(f"labels gives {whole!r} two: {by_path[whole]!r} and {label!r}")
-    return lambda image: by_path.get(os.path.normcase(image))
+        return os.path.normpath(os.path.join(self._top, given))
 
 
 def _is_equal(label: Any, other: Any) -> bool:
@@ -223,6 +243,8 @@ def _read(name: str) -> str:
 
 def _rows(name: str, text: str, delimiter: str) -> Iterator[tuple[str, str, str]]:
     """(line, path, label) of each row of a table, without the header."""
+    if delimiter == "," and _has_semicolons(text):
+        delimiter = ";"
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     first = True
     while True:
@@ -236,11 +258,21 @@ def _rows(name: str, text: str, delimiter: str) -> Iterator[tuple[str, str, str]
         if not any(cell.strip() for cell in row):
             continue
         if len(row) != 2:
-            _fail(name, f"line {line}", f"expected two columns (path, label), got {len(row)}")
+            between = {",": "a comma", ";": "a semicolon", "\t": "a tab"}[delimiter]
+            _fail(
+                name, f"line {line}",
+                f"expected two columns (path, label) with {between} between, got {len(row)}",
+            )  # fmt: skip
         header = first and _is_header(row)
         first = False
         if not header:
             yield f"line {line}", row[0], row[1]
+
+
+def _has_semicolons(text: str) -> bool:
+    """Tell a table as spreadsheets write it where the comma is for decimals, by its first line."""
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    return "," not in line and line.count(";") == 1
 
 
 def _is_header(row: list[str]) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from typing import TextIO
 
 import click
 
@@ -61,6 +63,24 @@ def main() -> None:
 
 
 def _run() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", errors.IndexWarning)
+        warnings.showwarning = _show_warning
+        return _invoke()
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    file: TextIO | None = None, line: str | None = None,
+) -> None:  # fmt: skip
+    if issubclass(category, errors.IndexWarning):
+        _complain(str(message), GOOD)
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        click.echo(text, err=True, nl=False)
+
+
+def _invoke() -> int:
     try:
         # Not `cli.main`: it would turn a closed pipe into exit code 1.
         with cli.make_context("imgsim", sys.argv[1:]) as context:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -37,6 +38,8 @@ from imgsim_fast.cli.output import (
 from imgsim_fast.cli.places import INDEX_NAME, count_images, index_of, searchable
 from imgsim_fast.report.names import display_name
 from imgsim_fast.report.words import size_in_words
+
+_LONG = 5.0  # seconds after which somebody may want to know what is faster
 
 
 @click.command()
@@ -112,10 +115,14 @@ def search(
                 skipped = store.refresh(threads=threads, progress=advance).skipped
         start = time.perf_counter()
         if radius is None:
-            matches = store.search(
-                query, 10 if k is None else k, rerank=rerank.measure,
-                candidates=rerank.candidates, threads=threads,
-            )  # fmt: skip
+            number = 10 if k is None else k
+            quiet = as_json or rerank.measure is None
+            total = min(max(rerank.candidates, number), len(store))
+            with progress_bar("ranking again", lambda: total, quiet=quiet) as advance:
+                matches = store.search(
+                    query, number, rerank=rerank.measure, candidates=rerank.candidates,
+                    threads=threads, progress=advance,
+                )  # fmt: skip
         else:
             matches = store.range_search(query, radius, threads=threads)
             if k is not None:
@@ -124,6 +131,8 @@ def search(
         if html is not None:
             write_page(html, force, store, query, where, matches, seconds, len(skipped), rerank)
         print_matches(query, where, store, matches, seconds, skipped, as_json, rerank)
+        if rerank.measure is not None and seconds > _LONG and sys.stderr.isatty():
+            click.echo(f"fewer --candidates than {rerank.candidates:,} are faster", err=True)
         if html is not None and not as_json:
             click.echo(f"\npage: {display_name(html)}")
     return SKIPPED if skipped or matches.skipped else GOOD

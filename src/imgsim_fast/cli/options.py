@@ -90,7 +90,9 @@ _RERANK_OPTIONS = options(
         "--rerank-option", metavar="NAME=VALUE", multiple=True, help="Any option of that measure."
     ),
     click.option(
-        "--candidates", type=int, help="How many to rank again [default: 200, at least k]."
+        "--candidates",
+        type=int,
+        help="How many to rank again; fewer are faster [default: 200, at least k].",
     ),
 )
 

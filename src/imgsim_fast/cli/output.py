@@ -165,6 +165,11 @@ def check_page(html: str | None, force: bool, *inputs: str) -> None:
     """Raise, before any work, if a page would replace a file that it must not replace."""
     if html is None:
         return
+    folder = os.path.dirname(html) or os.curdir
+    if os.path.isdir(html):
+        raise errors.InvalidInputError(f"--html {html!r} is a folder: name a file in it")
+    if not os.path.isdir(folder):
+        raise errors.InvalidInputError(f"--html {html!r}: there is no folder {folder!r}")
     if not force and os.path.lexists(html):
         raise FileExistsError(f"{html!r} exists already; --force replaces it")
     for path in inputs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim_fast.errors import IndexWarning
 from imgsim_fast.index.catalog import Catalog, ImageRecord
 from imgsim_fast.index.describing import Describer, Outcome, Task
 from imgsim_fast.index.segments import SegmentRecord, open_segment, remove_orphans, write_segment
@@ -210,7 +212,21 @@ class Builder:
                 self.catalog.remove_skipped(path)
 
     def merge_small_segments(self) -> None:
-        """Keep the number of segments small: many small ones become one, without dead rows."""
+        """Keep the number of segments small: many small ones become one, without dead rows.
+
+        What was asked for has been published before. So a merge that the system refuses is no
+        error but an IndexWarning: the segments stay as they are, and the next writer tries again.
+        """
+        try:
+            self._merge_small_segments()
+        except (OSError, MemoryError) as error:
+            warnings.warn(
+                f"{self.catalog.folder!r}: everything is published, but its many small "
+                f"segments could not be merged: {str(error) or type(error).__name__}",
+                IndexWarning, stacklevel=3,
+            )  # fmt: skip
+
+    def _merge_small_segments(self) -> None:
         catalog = self.catalog
         small = _small(catalog.segments())
         if len(small) <= _MANY_SMALL:

@@ -217,7 +217,14 @@ class Catalog:
         sound = isinstance(path, bytes) and isinstance(sha256, bytes) and isinstance(mtime_ns, int)
         if not (sound and all(_is_count(count) for count in (number, size, *places))):
             raise IndexCorruptError(f"the catalogue of {self.folder!r} has an image {row}")
+        self._check_path(f"image {number}", path)
         return ImageRecord(*row)
+
+    def _check_path(self, what: str, path: bytes) -> None:
+        if not path or b"\0" in path:
+            raise IndexCorruptError(
+                f"the catalogue of {self.folder!r} has {what} at {path!r}, which no path can be"
+            )
 
     def images(self) -> Iterator[ImageRecord]:
         """All images by id, a bounded number in memory."""
@@ -247,6 +254,7 @@ class Catalog:
         for row in rows:
             if not (isinstance(row[0], bytes) and isinstance(row[1], str)):
                 raise IndexCorruptError(f"the catalogue of {self.folder!r} skipped {row}")
+            self._check_path("a skipped file", row[0])
         return [(self.absolute(path), reason) for path, reason in rows]
 
     def folders(self) -> list[bytes]:
@@ -255,6 +263,7 @@ class Catalog:
         for row in rows:
             if not isinstance(row[0], bytes):
                 raise IndexCorruptError(f"the catalogue of {self.folder!r} has a folder {row}")
+            self._check_path("a folder", row[0])
         return [self.absolute(path) for (path,) in rows]
 
     def next_id(self, table: str) -> int:

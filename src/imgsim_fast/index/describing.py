@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _GROUP = 16  # files per task: the executor costs some 50 us a task
+_BYTES_PER_PIXEL = 4  # of a decoded image
+_BATCH_BYTES = 1 << 26  # of the images that a measure gets at once, unless it is one
 
 
 @dataclass(slots=True)
@@ -56,7 +58,8 @@ class Describer:
     measure : Measure
     threads : int
     group : int
-        Files that a thread takes at once, and that a measure with batches gets as one.
+        Files that a thread takes at once; a measure with batches gets them together, but no more
+        than 64 MB of pixels unless it is one image.
     """
 
     def __init__(self, measure: Measure, threads: int, group: int = _GROUP) -> None:
@@ -92,10 +95,27 @@ class Describer:
     def _describe_group(self, group: list[Task]) -> list[Outcome]:
         if not self._measure.in_batches:
             return [self._describe(task) for task in group if not self._stop.is_set()]
-        read = [self._read(task) for task in group if not self._stop.is_set()]
+        outcomes: list[Outcome] = []
+        batch: list[tuple[Outcome, Image | None]] = []
+        held = 0
+        for task in group:
+            if self._stop.is_set():
+                break
+            outcome, image = self._read(task)
+            size = _BYTES_PER_PIXEL * outcome.width * outcome.height
+            if held + size > _BATCH_BYTES and held:
+                outcomes += self._describe_batch(batch)
+                batch, held = [], 0
+            batch.append((outcome, image))
+            held += size
+            del image  # the batch alone holds it
+        return outcomes + self._describe_batch(batch)
+
+    def _describe_batch(self, read: list[tuple[Outcome, Image | None]]) -> list[Outcome]:
         wanted = [(outcome, image) for outcome, image in read if image is not None]
         try:
-            rows = self._measure.describe_many([image for _, image in wanted])
+            images_read = [image for _, image in wanted]
+            rows = self._measure.describe_many(images_read) if images_read else []
             if len(rows) != len(wanted):
                 raise InvalidInputError(
                     f"measure {self._measure.name!r}: {len(rows)} descriptors for {len(wanted)}"
@@ -103,7 +123,7 @@ class Describer:
             for (outcome, _), row in zip(wanted, rows, strict=True):
                 outcome.row = row
         except (ImgsimError, MemoryError):  # one of them: find out which
-            return [self._describe(task) for task in group]
+            return [self._describe(outcome.task) for outcome, _ in read]
         return [outcome for outcome, _ in read]
 
     def _describe(self, task: Task) -> Outcome:

@@ -323,6 +323,7 @@ class Index:
         rerank_options: Mapping[str, Any] | None = None,
         candidates: int = 200,
         threads: int | None = None,
+        progress: Progress | None = None,
     ) -> Matches:
         """Find the k most similar images, exactly.
 
@@ -341,6 +342,8 @@ class Index:
         candidates : int
             How many to rank again; k, where that is more.
         threads : int, optional
+        progress : callable, optional
+            Called with the number of candidates read so far.
 
         Returns
         -------
@@ -365,7 +368,7 @@ class Index:
         if other is None or second is None:
             return self._matches(lambda snapshot: snapshot.nearest(query, number, workers))
         found = self._matches(lambda snapshot: snapshot.nearest(query, wanted, workers))
-        return rerank_matches(other, second, found, number, workers)
+        return rerank_matches(other, second, found, number, workers, progress)
 
     def range_search(
         self, image: ImageLike, radius: float, *, threads: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,10 @@ def second_measure(
     return None
 
 
-def rerank(measure: Measure, query: Row, candidates: Matches, k: int, threads: int) -> Matches:
+def rerank(
+    measure: Measure, query: Row, candidates: Matches, k: int, threads: int,
+    progress: Callable[[int], None] | None = None,
+) -> Matches:  # fmt: skip
     """Read the candidates' files and rank them by the measure.
 
     Parameters
@@ -53,6 +56,8 @@ def rerank(measure: Measure, query: Row, candidates: Matches, k: int, threads: i
     candidates : Matches
     k : int
     threads : int
+    progress : callable, optional
+        Called with the number of candidates read so far.
 
     Returns
     -------
@@ -77,6 +82,8 @@ def rerank(measure: Measure, query: Row, candidates: Matches, k: int, threads: i
 
     files = described_one_by_one(measure, [os.fsencode(path) for path in paths], threads)
     for position, outcome in enumerate(files):
+        if progress is not None:
+            progress(position + 1)
         if outcome.row is None:
             skipped.append((paths[position], outcome.reason))
             continue

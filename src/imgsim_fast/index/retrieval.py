@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast import _threads, _validate, folders
-from imgsim_fast.errors import InvalidInputError, InvalidTypeError
+from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
 from imgsim_fast.evaluation import LabelledDatabase, RankingScores
 from imgsim_fast.index.describing import described
 from imgsim_fast.index.index import Index
@@ -341,6 +341,8 @@ class _Ranker:
             _, found = snapshot.nearest(row, len(ids), self._threads)
             self.seconds += time.perf_counter() - start
             order = np.searchsorted(ids, found)
+            if len(found) != len(ids) or (ids[np.minimum(order, len(ids) - 1)] != found).any():
+                raise IndexCorruptError("the segments hold other images than the catalogue")
             order = order[order != self._asked.itself[query]]
             yield order if self._second is None else self._again(query, order, self._second)
             if self._progress is not None:

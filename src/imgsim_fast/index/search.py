@@ -71,6 +71,7 @@ class Snapshot:
         with catalog.transaction(write=False):
             records = catalog.segments()
             dead = catalog.dead_rows()
+            images = catalog.count()
         self.measure = measure
         self.segments = [
             open_segment(catalog.folder, record, measure.row_dtype, measure.row_length)
@@ -86,6 +87,12 @@ class Snapshot:
                     )
                 mask = self._skip.setdefault(segment, np.zeros(rows[segment], dtype=np.uint8))
                 mask[row] = 1
+        alive = sum(map(self.alive, self.segments))
+        if alive != images:
+            raise IndexCorruptError(
+                f"the segments of {catalog.folder!r} hold {alive} images, its catalogue {images}; "
+                "verify() names them"
+            )
 
     def alive(self, segment: Segment) -> int:
         """Return the number of rows of a segment that images use."""

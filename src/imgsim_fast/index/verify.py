@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from imgsim_fast.errors import IndexCorruptError
 from imgsim_fast.index.catalog import FILE, Catalog, ImageRecord
-from imgsim_fast.index.segments import Segment, open_any_segment, open_segment
+from imgsim_fast.index.segments import Segment, SegmentRecord, open_any_segment, open_segment
 from imgsim_fast.measures.base import Measure
+
+_SHOWN = 10  # rows of a segment that no image has
 
 
 def problems_of(catalog: Catalog, measure: Measure | None) -> list[str]:
@@ -25,8 +27,8 @@ def problems_of(catalog: Catalog, measure: Measure | None) -> list[str]:
         with catalog.transaction(write=False):
             problems = [f"{FILE}: {text}" for text in catalog.integrity()]
             records = catalog.segments()
-            images = list(catalog.images())
             dead = set(catalog.dead_rows())
+            images = _read(catalog, problems)
         ids: dict[int, NDArray[np.int64]] = {}
         for record in records:
             try:
@@ -41,9 +43,21 @@ def problems_of(catalog: Catalog, measure: Measure | None) -> list[str]:
             else:
                 problems += _within(segment, measure)
                 ids[record.id] = segment.ids
-        problems += _references(images, dead, ids, {record.id: record.rows for record in records})
+        if images is not None:
+            problems += _references(images, dead, ids, records)
         if not problems or catalog.version() == version:
             return problems
+
+
+def _read(catalog: Catalog, problems: list[str]) -> list[ImageRecord] | None:
+    """All that the catalogue says of paths; None, and the problem, where some of it is nonsense."""
+    try:
+        catalog.skipped()
+        catalog.folders()
+        return list(catalog.images())
+    except IndexCorruptError as error:
+        problems.append(str(error))
+        return None
 
 
 def _within(segment: Segment, measure: Measure | None) -> list[str]:
@@ -61,10 +75,11 @@ def _references(
     images: list[ImageRecord],
     dead: set[tuple[int, int]],
     ids: dict[int, NDArray[np.int64]],
-    rows: dict[int, int],
+    records: list[SegmentRecord],
 ) -> list[str]:
     """Every row belongs to exactly one image or is dead."""
     problems = []
+    rows = {record.id: record.rows for record in records}
     used: set[tuple[int, int]] = set()
     for image in images:
         at = (image.segment, image.row)
@@ -78,7 +93,27 @@ def _references(
             problems.append(f"{name} points to no row: {at}")
         elif image.segment in ids and ids[image.segment][image.row] != image.id:
             problems.append(f"{name} points to the row of another: {at}")
-    total = sum(rows.values())
-    if total != len(used) + len(dead):
-        problems.append(f"{total} rows for {len(used)} images and {len(dead)} dead rows")
+    taken: dict[int, list[int]] = {}
+    for segment, row in used | dead:
+        taken.setdefault(segment, []).append(row)
+    for record in records:
+        if record.id in ids:  # else it is a problem already
+            problems += _without_image(record, taken.get(record.id, []), ids[record.id])
+    for segment, row in sorted(dead):
+        if segment not in rows or row >= rows[segment]:
+            problems.append(f"the dead row {(segment, row)} is in no segment")
+    return problems
+
+
+def _without_image(record: SegmentRecord, taken: list[int], ids: NDArray[np.int64]) -> list[str]:
+    """Name the rows of a segment whose image the catalogue does not have."""
+    free = np.ones(len(ids), bool)
+    free[[row for row in taken if row < len(ids)]] = False
+    rows = np.flatnonzero(free)
+    problems = [
+        f"{record.name}: row {row} is of image {ids[row]}, which the catalogue does not have"
+        for row in rows[:_SHOWN]
+    ]
+    if len(rows) > _SHOWN:
+        problems.append(f"{record.name}: likewise {len(rows) - _SHOWN:,} more rows")
     return problems

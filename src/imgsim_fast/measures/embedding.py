@@ -145,14 +145,19 @@ class Vectors(Measure):
                 raise
             except Exception as error:
                 raise InvalidInputError(
-                    f"encoder {self.name!r} failed: {type(error).__name__}: {error}"
+                    f"encoder {self.name!r} failed: {type(error).__name__}: {error}{self._hint}"
                 ) from error
             return list(self._as_vectors(result, len(pixels)))
+
+    @property
+    def _hint(self) -> str:
+        """What else to say of an encoder that failed."""
+        return ""
 
     def _as_vectors(self, result: Any, n: int) -> NDArray[np.float32]:
         """Check what an encoder returned; (n, d), or (n, d, 1, 1) as global pooling leaves it."""
         name = f"the result of encoder {self.name!r}"
-        if getattr(result, "requires_grad", False):
+        if _requires_grad(name, result):
             raise InvalidTypeError(
                 f"{name} is a tensor that requires a gradient: encode under torch.no_grad()"
             )
@@ -291,6 +296,12 @@ class Embedding(Vectors):
             "normalize": self._normalize,
         }
 
+    @property
+    def _hint(self) -> str:
+        if self._size is not None:
+            return ""
+        return "; without size= it gets a list of images of any sizes, with it one array"
+
     def _encode(self, pixels: list[Pixels]) -> Any:
         if self._size is None:
             # Copies: a function that works in place must not change the caller's images.
@@ -398,6 +409,18 @@ def _as_plain(name: str, result: Any) -> Any:
         raise
     except Exception as error:
         raise InvalidTypeError(f"{name} cannot be seen as an array: {error}") from error
+
+
+def _requires_grad(name: str, result: Any) -> bool:
+    """Ask what an encoder returned, which may be anything."""
+    try:
+        return bool(getattr(result, "requires_grad", False))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise InvalidTypeError(
+            f"{name} cannot say whether it requires a gradient: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _check_finite(name: str, rows: NDArray[Any], shown: NDArray[np.float64]) -> None:
