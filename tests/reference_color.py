@@ -161,3 +161,34 @@ def sliced_distance(x, y, directions=30):
         at_u, at_v = (np.minimum((levels * len(w)).astype(int), len(w) - 1) for w in (u, v))
         total += float(np.abs(u[at_u] - v[at_v]).mean())
     return total / directions
+
+
+def move_sliced(points, weights, goals, goal_weights, directions):
+    """Sliced transport in NumPy, with the sums in the order that sliced_transport.hpp states."""
+    for rotation in directions:
+        moved = points
+        for direction in rotation:
+            along, wanted = (_along(side, direction) for side in (points, goals))
+            steps = _mean_targets(along, weights, wanted, goal_weights) - along
+            moved = moved + steps[:, None] * direction
+        points = moved
+    return points
+
+
+def _along(points, direction):
+    x, y, z = direction.tolist()
+    return points[:, 0] * x + points[:, 1] * y + points[:, 2] * z
+
+
+def _mean_targets(x, x_weights, y, y_weights):
+    steps, goals = (np.floor(side * 2.0**24 + 0.5) for side in (x, y))
+    order, goals = (np.argsort(side, kind="stable") for side in (steps, goals))
+    last_of_equals = np.append(np.diff(steps[order]) != 0, True)
+    cuts = np.cumsum(x_weights[order])[last_of_equals]
+    ends = np.cumsum(y_weights[goals])
+    at = np.minimum(np.searchsorted(ends, cuts), len(ends) - 1)
+    sums = np.cumsum(y[goals] * y_weights[goals])[at] - (ends[at] - cuts) * y[goals][at]
+    means = np.diff(sums, prepend=0.0) / np.diff(cuts, prepend=0.0)
+    result = np.empty_like(x)
+    result[order] = means[np.append(0, np.cumsum(last_of_equals)[:-1])]
+    return result

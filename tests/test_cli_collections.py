@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -187,6 +188,9 @@ def test_confirming(folder, run):
     (group,) = found.json["groups"]
     assert [pair["confirmed"] for pair in group["pairs"]] == [1]
     assert "confirmed by wasserstein, limit 0.5" in run(*arguments, "--confirm-threshold", 0.5).out
+    said = run(*arguments, "--confirm-threshold", 1).out
+    assert re.search(r"wasserstein 1\.000, wasserstein 1\.000 to \d+  ", said)
+    assert "wasserstein 1.0" not in run("duplicates", "photos").out
     (folder / "003.png").unlink()
     gone = run(*arguments)
     assert gone.code == 3
@@ -259,6 +263,24 @@ def test_the_page_has_a_section_for_each_group(folder, run, tmp_path):
     assert (tmp_path / "page.html").read_text() == text  # asked again without --force
     assert run("duplicates", "photos", "--html", "page.html").code == 2
     assert run("duplicates", "photos", "--html", "page.html", "--force", "--json").code == 0
+
+
+def test_the_page_counts_what_could_be_freed_and_what_was_skipped(folder, run, tmp_path):
+    shutil.copy(folder / "005.png", folder / "copy.png")
+    (folder / "broken.png").write_bytes(b"no image")
+    assert run("duplicates", "photos", "--html", "page.html").code == 3
+    page = Outline((tmp_path / "page.html").read_text())
+    freed = f"{(folder / '005.png').stat().st_size} bytes"
+    assert f"Could be freed {freed} , if one image of each group stays" in page.text
+    assert "Skipped 1 unreadable" in page.text
+    for path in folder.iterdir():
+        if path.name != "005.png":
+            path.unlink()
+    assert run("duplicates", "photos", "--html", "one.html").code == 0
+    page = Outline((tmp_path / "one.html").read_text())
+    assert "Looked at 1 image " in page.text
+    assert "The one image looked at has no near-identical one" in page.text
+    assert "Could be freed" not in page.text
 
 
 def test_infinite_thresholds_are_null_in_json(folder, run):

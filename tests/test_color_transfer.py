@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import imgsim_fast as isf
-from imgsim_fast import color_transfer
+from imgsim_fast import _core, color_transfer
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 from tests import reference_color as twin
 
@@ -252,6 +254,95 @@ def test_equal_colors_stay_equal():
         assert len(np.unique(found[(image == color).all(axis=2)], axis=0)) == 1
 
 
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("m", [1, 2, 7, 33, 40000])
+@pytest.mark.parametrize("high", [2, 256])
+def test_points_move_as_the_sums_in_order_say(n, m, high):
+    """Equal to the last bit, ties of projections included."""
+    rng = np.random.default_rng((n, m))
+    points, goals = (rng.integers(0, high, (k, 3)).astype(np.float64) for k in (n, m))
+    weights, goal_weights = (rng.integers(1, 9, k) for k in (n, m))
+    given = points, weights / weights.sum(), goals, goal_weights / goal_weights.sum()
+    directions = np.array(color_transfer._rotations(4))
+    before = points.copy()
+    expected = twin.move_sliced(*given, directions)
+    assert np.array_equal(_core.move_sliced(*given, directions), expected)
+    assert np.array_equal(points, before)
+    assert np.array_equal(_core.move_sliced(*given, directions[:0]), points)
+
+
+def test_many_points_move_as_the_sums_in_order_say():
+    rng = np.random.default_rng(0)
+    points, goals = (rng.integers(0, 256, (k, 3)).astype(np.float64) for k in (50_000, 70_001))
+    weights, goal_weights = (rng.random(k) + 0.01 for k in (50_000, 70_001))
+    given = points, weights / weights.sum(), goals, goal_weights / goal_weights.sum()
+    directions = np.array(color_transfer._rotations(3))
+    expected = twin.move_sliced(*given, directions)
+    assert np.array_equal(_core.move_sliced(*given, directions), expected)
+
+
+def test_the_core_refuses_points_that_it_cannot_read():
+    points, weights = np.zeros((4, 3)), np.full(4, 0.25)
+    directions = np.eye(3)[None]
+    for changed in (
+        (points[:, :2], weights, points, weights, directions),
+        (points, weights[:3], points, weights, directions),
+        (points[:0], weights[:0], points, weights, directions),
+        (points, weights, points.astype(np.float32), weights, directions),
+        (points, weights, points[::2], weights[::2], directions),
+        (points, weights, points, weights, directions[:, :2]),
+    ):
+        with pytest.raises(TypeError):
+            _core.move_sliced(*changed)
+
+
+def test_ctrl_c_stops_a_transfer():
+    """A thousand rotations of so many colours take minutes."""
+    script = """
+import signal, sys, threading, time
+import numpy as np
+import imgsim_fast as isf
+rng = np.random.default_rng(0)
+image = rng.integers(0, 256, (700, 1000, 3), dtype=np.uint8)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Timer(1.0, lambda: signal.raise_signal(signal.SIGINT)).start()
+start = time.perf_counter()
+try:
+    isf.transfer_color(image, image[::-1, :999], iterations=1000)
+except KeyboardInterrupt:
+    print("stopped after", time.perf_counter() - start)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert float(done.stdout.removeprefix("stopped after")) < 30
+
+
+def test_colors_are_counted_and_painted():
+    """An image of several blocks, seen through strides; each colour gets its own."""
+    image = scene(301, 402)[::-1, ::2]
+    colors = color_transfer._Colors("image", image)
+    expected, which, found = np.unique(
+        image.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True
+    )
+    np.testing.assert_array_equal(colors.points, expected)
+    np.testing.assert_array_equal(colors.shares, found / found.sum())
+    moved = np.random.default_rng(0).uniform(-20, 280, expected.shape)
+    levels_of_each = np.floor(moved.clip(0, 255) + 0.5).astype(np.uint8)
+    painted = colors.painted(moved)
+    np.testing.assert_array_equal(painted, levels_of_each[which.ravel()].reshape(image.shape))
+    assert painted.flags.c_contiguous
+    assert painted.dtype == np.uint8
+
+
+def test_more_pixels_than_keys_are_refused():
+    enormous = np.broadcast_to(np.zeros(3, np.uint8), (1 << 16, 1 << 16, 3))
+    with pytest.raises(InvalidInputError, match=r"reference has shape .* 2\*\*32 pixels"):
+        isf.transfer_color(RGB, enormous)
+    with pytest.raises(InvalidInputError, match=r"image1 has shape .* 2\*\*32 pixels"):
+        isf.interpolate_images(enormous, RGB, 0.5, method="sliced")
+
+
 def test_one_color_becomes_the_mean():
     target = scene(20, 50)
     found = isf.transfer_color(np.zeros((3, 3, 3), np.uint8), target)
@@ -355,7 +446,7 @@ RGB = np.zeros((2, 3, 3), np.uint8)
         ((RGB, RGB), {"channel_axis": 1.0}, InvalidTypeError, r"channel_axis .* 1\.0"),
         ((RGB, RGB), {"channel_axis": True}, InvalidTypeError, "channel_axis .* True"),
         ((RGB, RGB), {"channel_axis": "last"}, InvalidTypeError, "channel_axis .* 'last'"),
-        (("photo.jpg", GREY), {}, InvalidTypeError, "image must be uint8 or uint16"),
+        (("photo.jpg", GREY), {}, InvalidTypeError, "image must hold numbers, got 'photo.jpg'"),
     ],
 )
 def test_bad_arguments_of_match_histograms(arguments, options, error, text):

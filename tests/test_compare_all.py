@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import io
 import math
+import os
 import re
+import sys
+import tracemalloc
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,11 +19,15 @@ from PIL import Image, ImageFilter
 import imgsim_fast as isf
 from imgsim_fast.errors import ImageDecodeError, InvalidInputError, InvalidTypeError
 from imgsim_fast.measures import get_measure
-from imgsim_fast.report import comparison_page
+from imgsim_fast.report import compare, comparison_page
 from imgsim_fast.report.colors import color_bins_figure, flow_figure
-from imgsim_fast.report.overlays import match_picture, similarity_picture
+from imgsim_fast.report.explained import explained
+from imgsim_fast.report.matches import MOST_LINES, matches_figure
+from imgsim_fast.report.overlays import LONGEST, similarity_picture
+from imgsim_fast.report.thumbnails import read_small, thumbnail_of
 from imgsim_fast.report.words import range_in_words
 from tests.cli_tools import runner
+from tests.test_report import HOSTILE, Outline
 
 NATIVE = ["wasserstein", "emd", "correlation", "kl", "ssim"]
 
@@ -121,6 +129,33 @@ def test_the_page_loads_nothing_and_runs_nothing(tmp_path):
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
 
 
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_name_cannot_change_the_structure_of_the_page(tmp_path, name, monkeypatch):
+    """Whatever a file is called, or a measure of somebody else and its unit, or a problem."""
+    harmless, text = (
+        _page_called(tmp_path, called, monkeypatch) for called in ("a/b.png", os.fsdecode(name))
+    )
+    text.encode("utf-8")
+    plain, outline = Outline(harmless), Outline(text)
+    assert outline.tags == plain.tags
+    assert outline.attributes == plain.attributes
+    assert outline.style == plain.style
+    assert "<script" not in text.lower()
+    for tag, attribute, value in outline.values:
+        assert not attribute.startswith("on"), (tag, attribute)
+        if attribute in ("href", "src"):
+            assert re.match(r"#\w+$|data:image/(png|jpeg);base64,", value)
+
+
+def _page_called(tmp_path, name, monkeypatch):
+    a, b = pair(tmp_path)
+    found = isf.compare_all(a, b, ["wasserstein", "ssim", "onnx"])
+    odd = dataclasses.replace(found[0], measure=name, unit=name)
+    bad = dataclasses.replace(found[2], measure=name, problem=name or "none")
+    monkeypatch.setattr(compare, "read_small", lambda path, longest: read_small(a, longest))
+    return comparison_page(name, name, [*found, odd, bad])
+
+
 def test_the_figure_of_bins_has_a_bar_for_each_share():
     colors = np.array([[255, 0, 0], [0, 255, 0], [1, 2, 3]], np.uint8)
     figure = color_bins_figure("x", colors, np.array([0.5, 0.0, 0.1]), np.array([0.0, 0.25, 0.1]))
@@ -156,20 +191,168 @@ def test_the_map_is_light_where_images_agree():
     assert (np.diff(across) >= -3).all()
     assert across.size == 300
     large = similarity_picture(np.ones((2000, 500)))
-    assert max(Image.open(io.BytesIO(large)).size) == 480
+    assert max(Image.open(io.BytesIO(large)).size) == LONGEST
+
+
+@pytest.mark.parametrize("gaussian", [False, True])
+@pytest.mark.parametrize("size", [(7, 7), (11, 300), (65, 33), (150, 201), (201, 150)])
+def test_the_map_is_that_of_every_pixel_in_few_means(size, gaussian, monkeypatch):
+    if gaussian and min(size) < 11:
+        size = (11, 11)
+    random = np.random.default_rng(size)
+    first = random.integers(0, 256, size, dtype=np.uint8)
+    second = (first // 2 + random.integers(0, 100, size, dtype=np.uint8)).astype(np.uint8)
+    kind = get_measure("ssim", gaussian_weights=gaussian)
+    monkeypatch.setattr(sys.modules[type(kind).__module__], "_BAND", 1500)  # several bands
+    rows = kind.describe(first), kind.describe(second)
+    rule = {"gaussian_weights": True, "use_sample_covariance": False} if gaussian else {}
+    whole = isf.structural_similarity(first, second, full=True, **rule)[1]
+    np.testing.assert_allclose(kind.map_of(*rows), whole, atol=1e-12)
+    for longest in (1, 2, 50, 120, 5000):
+        step = kind.map_step(rows[0], longest)
+        found = kind.map_of(*rows, longest=longest)
+        assert max(found.shape) <= longest
+        expected = [
+            [whole[y : y + step, x : x + step].mean() for x in range(0, size[1], step)]
+            for y in range(0, size[0], step)
+        ]
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_the_map_of_large_images_says_what_a_point_is(tmp_path):
+    a, b = pair(tmp_path, size=(1300, 200))
+    page = html.unescape(comparison_page(a, b, isf.compare_all(a, b, ["ssim"])))
+    assert "Each point is the mean over 3 \N{MULTIPLICATION SIGN} 3 pixels." in page
+    a, b = pair(tmp_path, size=(640, 200))
+    assert "Each point" not in comparison_page(a, b, isf.compare_all(a, b, ["ssim"]))
+
+
+def test_a_page_needs_no_copies_of_large_images(tmp_path):
+    """The peak of a process that makes the page is that of one decoded image, not of its maps."""
+    random = np.random.default_rng(0)
+    paths = []
+    for name in ("a.jpg", "b.jpg"):
+        pixels = random.integers(0, 256, (30, 40), dtype=np.uint8)
+        Image.fromarray(pixels).resize((4000, 3000)).save(tmp_path / name)
+        paths.append(str(tmp_path / name))
+    found = isf.compare_all(*paths, ["ssim", "wasserstein"])
+    tracemalloc.start()  # counts what NumPy allocates; a map of all pixels is 96 MB
+    try:
+        comparison_page(*paths, found)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40e6
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_small_copies_are_upright_and_know_the_size(tmp_path, orientation):
+    image = Image.new("RGB", (1000, 600), "black")
+    image.paste("white", (0, 0, 500, 300))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = str(tmp_path / "a.png")
+    image.save(path, exif=exif)
+    small, size = read_small(path, 100)
+    assert size == ((600, 1000) if orientation == 6 else (1000, 600))
+    assert small.size == ((60, 100) if orientation == 6 else (100, 60))
+    whole = isf.decode(path)
+    for x, y in ((0.2, 0.2), (0.8, 0.2), (0.2, 0.8), (0.8, 0.8)):
+        expected = whole[int(y * size[1]), int(x * size[0])]
+        assert (np.array(small)[int(y * small.height), int(x * small.width)] == expected).all()
+        shown = Image.open(io.BytesIO(thumbnail_of(path, 50)))
+        near = np.asarray(shown)[int(y * shown.height), int(x * shown.width)].astype(int)
+        assert np.abs(near - expected).max() < 20
+    assert read_small(path, 1000)[0].size == size
+
+
+def lines(figure):
+    """Ends of the lines of both drawings, [beside, below]."""
+    parts = figure.split("<svg")[1:]
+    pattern = r"M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"
+    return [[tuple(map(float, found)) for found in re.findall(pattern, part)] for part in parts]
 
 
 def test_lines_join_matching_points():
-    first, second = np.zeros((50, 60, 3), np.uint8), np.full((100, 40, 3), 30, np.uint8)
-    points = np.array([[10.0, 25.0]]), np.array([[20.0, 50.0]])
-    opened = Image.open(io.BytesIO(match_picture(first, second, *points)))
-    pixels = np.asarray(opened).astype(int)
-    bare = np.asarray(
-        Image.open(io.BytesIO(match_picture(first, second, *(p[:0] for p in points))))
-    ).astype(int)
-    changed = np.abs(pixels - bare).max(axis=2) > 60
-    assert changed.any(axis=0).sum() > 60  # across the gap, from the one to the other
-    assert opened.size == bare.shape[1::-1]
+    sizes = (60, 50), (40, 100)
+    figure = matches_figure("k", sizes, np.array([[0.0, 0.5]]), np.array([[1.0, 1.0]]))
+    beside, below = lines(figure)
+    # One height for both, 1200 wide with a gap of 12, but none higher than 600.
+    ((x1, y1, x2, y2),) = beside
+    height = 600.0
+    left = (1200 - 12 - height * (60 / 50 + 40 / 100)) / 2
+    assert (x1, y1, x2, y2) == pytest.approx((left, height / 2, 1200 - left, height), abs=0.06)
+    # Each as wide as the drawing, or 600 high; the second below the first.
+    ((x1, y1, x2, y2),) = below
+    assert (x1, y1, x2, y2) == pytest.approx((0, 250, 420, 500 + 12 + 600), abs=0.06)
+    assert figure.count('<use href="#first_pixels"') == 2
+    assert figure.count('<use href="#second_pixels"') == 2
+
+
+def test_many_lines_are_thinned():
+    points = np.random.default_rng(0).random((350, 2))
+    beside, below = lines(matches_figure("k", ((30, 20), (30, 20)), points, points))
+    assert len(beside) == len(below) == MOST_LINES
+
+
+def test_matches_are_drawn_across_the_page(tmp_path):
+    pytest.importorskip("cv2")
+    a, b = pair(tmp_path, size=(200, 150))
+    page = comparison_page(a, a, isf.compare_all(a, a, ["orb", "sift", "ssim"]))
+    assert page.count('class="figure matches beside"') == 2
+    assert page.count('class="across"') == 2
+    assert page.count('id="first_pixels"') == page.count('id="second_pixels"') == 1
+    assert "of the first image found again in the second." in page
+    flat = str(tmp_path / "flat.png")
+    Image.new("L", (90, 70)).save(flat)
+    none = comparison_page(flat, b, isf.compare_all(flat, b, ["sift"]))
+    assert "No point of the first image is found again in the second." in none
+    assert "matches beside" not in none
+
+
+def test_the_page_speaks_of_as_many_measures_as_gave_a_value(tmp_path):
+    a, b = pair(tmp_path)
+
+    def page(*names):
+        text = comparison_page(a, b, isf.compare_all(a, b, names))
+        return " ".join(html.unescape(re.sub("<[^>]+>", " ", text)).split())
+
+    assert "Two images under 2 measures" in page("ssim", "emd", "onnx")
+    one = page("ssim")
+    assert "Two images compared by ssim" in one
+    assert "The higher the number, the more alike" in one
+    assert "Each measure looks at something else" not in one
+    assert "1 measures" not in one
+    assert "no measure that could be used" in page("onnx")
+
+
+def test_the_table_says_which_values_there_are_and_which_is_best(tmp_path):
+    a, b = pair(tmp_path)
+    page = comparison_page(a, b, isf.compare_all(a, b, ["intersection", "wasserstein", "chi2"]))
+    assert re.findall('class="range">([^<]*)', page) == ["0 ... 1", "0 ... 255", "0 or more"]
+    found = re.findall('class="direction">([^<]*)', page)
+    assert found == ["higher, 1 is best", "lower, 0 is best", "lower, 0 is best"]
+    assert "Colours that only the second image has do not count" in page
+
+
+@pytest.mark.parametrize("name", isf.measures())
+def test_every_measure_is_explained_without_words_of_its_makers(name):
+    words = explained(name, {})
+    assert words[0].isupper()
+    assert words.endswith(".")
+    assert "extra" not in words
+    assert explained("emd", {"position": 20.0}).startswith(explained("emd", {}) + " ")
+    assert explained("mine", {}) == ""
+
+
+def test_nothing_sticks_out_on_a_phone(tmp_path, screenshot):
+    a, b = pair(tmp_path, ("x" * 200 + ".png", "y.png"))
+    page = comparison_page(a, b, isf.compare_all(a, b))
+    pixels = screenshot(page, 420, 7000)
+    paper = pixels[5, 5]
+    assert (pixels[:, :15] == paper).all()
+    assert (pixels[:, -15:] == paper).all()
+    assert not (pixels[:, 15:-15] == paper).all()
 
 
 # ---- the command line --------------------------------------------------------------------------

@@ -329,6 +329,12 @@ def test_durations_in_words(seconds, shown):
     assert words.format_duration(seconds) == shown
 
 
+def test_settings_in_words():
+    options = {"a": None, "b": 0.0, "c": True, "d": False, "range": [0, 256.0], "e": "x\n", "f": 7}
+    assert words.settings_in_words(options) == "b 0, c yes, d no, range 0 256, e x\\n, f 7"
+    assert words.settings_in_words({"a": None}) == ""
+
+
 def polygon(path: str) -> list[tuple[int, int]]:
     """Corners of a path of relative steps."""
     assert path.startswith("M0 0")

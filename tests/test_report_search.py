@@ -214,7 +214,7 @@ def test_a_similarity_is_called_one_and_the_best_has_the_longest_bar(tmp_path, f
         assert "Images most similar by levels" in words(text)
         assert "The higher a similarity, the more alike" in words(text)
         assert "Matches, most similar first" in words(text)
-        assert "Options least=1" in " ".join(page.query["text"].split())
+        assert "Options least 1" in " ".join(page.query["text"].split())
 
 
 def test_an_index_without_grey_histograms_has_no_curves(tmp_path, folder):
@@ -247,6 +247,44 @@ def test_similarities_of_zero_and_less_have_no_bar(tmp_path, folder):
         assert bars(text)[-1] == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [
+        ("intersection", "has its full length at 1, the best there is."),
+        ("correlation", "has its full length at 1, the best there is; 0 and less have none."),
+        ("bhattacharyya", "compares it with the greatest on this page."),
+    ],
+)
+def test_a_bar_of_a_similarity_is_its_part_of_the_best_there_is(tmp_path, folder, name, scale):
+    """Also where nothing is alike: what is found first is not good for that."""
+    query = str(tmp_path / "odd.png")
+    picture(9, 190).save(query)
+    with index_of(tmp_path, folder, get_measure(name)) as index:
+        matches, text, page = page_of(index, query)
+        values = matches.distances.tolist()
+        assert f"The bar below each {'distance' if 'greatest' in scale else 'similarity'} " in text
+        assert scale in words(text)
+        longest = values[-1] if name == "bhattacharyya" else 1
+        assert bars(text) == [max(0, round(100 * value / longest)) for value in values]
+        facts = " ".join(page.query["text"].split())
+        assert f"Possible values {'-1' if name == 'correlation' else '0'} ... 1" in facts
+        again = index.search(query, 3, rerank=get_measure("intersection"), candidates=4)
+        reranked = search_page(
+            index, query, again, source=index.path, seconds=0, rerank=get_measure("intersection")
+        )
+        assert bars(reranked) == [round(100 * value) for value in again.distances]
+
+
+def test_the_page_says_what_a_measure_looks_at_and_its_options_in_words(tmp_path, folder):
+    with index_of(tmp_path, folder, get_measure("emd", colors=4)) as index:
+        _, text, page = page_of(index, str(folder / "image1.png"), 2)
+        assert "2.3 is a just noticeable difference" in words(text)
+        facts = " ".join(page.query["text"].split())
+        assert "Possible values 0 or more" in facts
+        assert "colors 4, descriptor palette, position 0" in facts
+        assert "null" not in facts
+
+
 # ---- re-ranked ---------------------------------------------------------------------------------
 
 
@@ -265,7 +303,7 @@ def test_a_reranked_page_states_both_measures(index, folder):
     )
     facts = " ".join(page.query["text"].split())
     assert "Measure levels" in facts
-    assert "Candidates 4 by wasserstein (bins=256, p=1, range=[0, 256])" in facts
+    assert "Candidates 4 by wasserstein (bins 256, p 1, range 0 256)" in facts
     assert "Left out 1 not readable any more" in facts
     for card, value in zip(page.cards, matches.distances, strict=True):
         assert f"{format_distance(value)} similarity" in card["text"]

@@ -16,6 +16,7 @@
 #include "imgsim/knn.hpp"
 #include "imgsim/lab.hpp"
 #include "imgsim/palette.hpp"
+#include "imgsim/sliced_transport.hpp"
 
 using namespace imgsim;
 
@@ -224,6 +225,29 @@ void check_palettes() {
   const Picture<std::uint8_t> noise(900, 900, 3, packed);
   const Cancel at_once = {[](void*) { return true; }, nullptr};
   expect(color_palette(noise.view, {256, 40}, at_once).cancelled, "cancel of color_palette");
+}
+
+void check_sliced_transport() {
+  const std::vector<double> axes = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+  const MatrixView<double> directions = {axes.data(), 3, 3, 3};
+  // Two points onto two others, each with its own mass; and onto one.
+  const std::vector<double> points = {0, 5, 9, 1, 4, 9}, halves = {0.5, 0.5};
+  const std::vector<double> goals = {100, 30, 7, 60, 90, 7}, one = {1};
+  const WeightedPoints from = {points.data(), halves.data(), 2};
+  std::vector<double> moved(6);
+  expect(move_sliced(from, {goals.data(), halves.data(), 2}, directions, Cancel{}, moved.data()) &&
+             moved == std::vector<double>{60, 90, 7, 100, 30, 7},
+         "move_sliced of two points");
+  expect(move_sliced(from, {goals.data(), one.data(), 1}, directions, Cancel{}, moved.data()) &&
+             moved == std::vector<double>{100, 30, 7, 100, 30, 7},
+         "move_sliced to one point");
+  const std::size_t many = 400000;
+  std::vector<double> cloud(3 * many), weights(many, 1.0 / static_cast<double>(many));
+  for (std::size_t i = 0; i < cloud.size(); ++i) cloud[i] = static_cast<double>(i * 7919 % 1021);
+  const WeightedPoints all = {cloud.data(), weights.data(), many};
+  std::vector<double> out(3 * many);
+  const Cancel at_once = {[](void*) { return true; }, nullptr};
+  expect(!move_sliced(all, all, directions, at_once, out.data()), "cancel of move_sliced");
 }
 
 void check_grey() {
@@ -449,6 +473,7 @@ int main(int argc, char** argv) {
     check_grey();
     check_lab();
     check_palettes();
+    check_sliced_transport();
     for (const std::size_t bins : sizes({1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 256}))
       check_distances(bins);
     check_samples();

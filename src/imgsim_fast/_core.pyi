@@ -183,6 +183,9 @@ def rgb_to_lab(rgb: Array) -> Floats: ...
 def color_palette(
     image: Array, colors: int, position_weight: float
 ) -> tuple[Counts, Floats, NDArray[np.uint8]]: ...
+def move_sliced(
+    points: Floats, weights: Floats, goals: Floats, goal_weights: Floats, directions: Floats
+) -> Floats: ...
 
 MOST_RESIZED: int
 

@@ -1,4 +1,4 @@
-# Colours: CIELAB and palettes. Part of _core.pyx.
+# Colours: CIELAB, palettes, and moving colours. Part of _core.pyx.
 from libc.string cimport memcpy
 
 
@@ -51,3 +51,40 @@ def color_palette(cnp.ndarray image, size_t colors, double position_weight):
         table_of(palette.points.data(), found, palette.dims, cnp.NPY_DOUBLE),
         table_of(palette.rgb.data(), found, 3, cnp.NPY_UINT8),
     )
+
+
+cdef csrc.WeightedPoints weighted_points(cnp.ndarray points, cnp.ndarray weights) except *:
+    cdef csrc.WeightedPoints view
+    for array in (points, weights):
+        if cnp.PyArray_TYPE(array) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(array):
+            raise TypeError("points and weights are C-contiguous float64")
+    if (cnp.PyArray_NDIM(points) != 2 or cnp.PyArray_DIM(points, 1) != 3
+            or cnp.PyArray_NDIM(weights) != 1
+            or cnp.PyArray_DIM(weights, 0) != cnp.PyArray_DIM(points, 0)):
+        raise TypeError("points of shape (n, 3) and n weights")
+    view.points = <const double*>cnp.PyArray_DATA(points)
+    view.weights = <const double*>cnp.PyArray_DATA(weights)
+    view.size = <size_t>cnp.PyArray_DIM(points, 0)
+    if not 0 < view.size <= csrc.kMostSliced:
+        raise TypeError(f"{view.size} points")
+    return view
+
+
+def move_sliced(cnp.ndarray points not None, cnp.ndarray weights not None,
+                cnp.ndarray goals not None, cnp.ndarray goal_weights not None,
+                cnp.ndarray directions not None):
+    """Where points come to lie, (n, 3); directions: (rotations, 3, 3). See sliced_transport.hpp."""
+    cdef csrc.WeightedPoints source = weighted_points(points, weights)
+    cdef csrc.WeightedPoints to = weighted_points(goals, goal_weights)
+    cdef csrc.MatrixView[double] rows = matrix_view(directions.reshape(-1, 3))
+    if rows.rows % 3 != 0:
+        raise TypeError("three directions for each rotation")
+    cdef cnp.ndarray out = cnp.PyArray_SimpleNew(2, cnp.PyArray_DIMS(points), cnp.NPY_DOUBLE)
+    cdef double* moved = <double*>cnp.PyArray_DATA(out)
+    cdef csrc.Cancel cancel = on_signal()
+    cdef bint done
+    with nogil:
+        done = csrc.move_sliced(source, to, rows, cancel, moved)
+    if not done:
+        raise_pending()
+    return out

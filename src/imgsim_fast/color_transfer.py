@@ -142,7 +142,10 @@ def transfer_color(
     -----
     The directions are a fixed sequence of rotations spread evenly: same input, same bits, on every
     machine. What is reached is near the reference's distribution; the map is not in general the one
-    of least work. O(iterations * colours * log(colours)) after the colours have been counted.
+    of least work. O(pixels + iterations * colours), colours being the different ones of both images
+    together; one thread, the GIL is released. Some 0.15 s for a photograph of 384 x 256, 1.5 s
+    for one of 24 megapixels with 75,000 colours and a reference with 390,000, 6 s where both have a
+    million; up to 64 MB of memory beyond the images, and some 100 bytes for each colour.
 
     References
     ----------
@@ -164,8 +167,8 @@ def transfer_color(
     steps = _as_iterations(iterations)
     if _validate.as_choice("method", method, _METHODS) == "channels":
         return match_histograms(pixels, target, channel_axis=2)
-    colors = _Colors(pixels)
-    return colors.painted(_sliced(colors, _Colors(target), steps))
+    colors = _Colors("image", pixels)
+    return colors.painted(_sliced(colors, _Colors("reference", target), steps))
 
 
 def interpolate_images(
@@ -218,8 +221,8 @@ def interpolate_images(
     part = _validate.as_number("t", t, least=0, most=1)
     steps = _as_iterations(iterations)
     if _validate.as_choice("method", method, _METHODS) == "sliced":
-        colors = _Colors(_validate.as_rgb("image1", image1))
-        moved = _sliced(colors, _Colors(_validate.as_rgb("image2", image2)), steps)
+        colors = _Colors("image1", _validate.as_rgb("image1", image1))
+        moved = _sliced(colors, _Colors("image2", _validate.as_rgb("image2", image2)), steps)
         return colors.painted(colors.points + part * (moved - colors.points))
     pixels, target = _levels_of_both(image1, image2, ("image1", "image2"))
     sources, targets = _channels(pixels, target, "auto", ("image1", "image2"))
@@ -389,8 +392,8 @@ def _spread(row: Array, shares: Counts, hashed: NDArray[np.int64]) -> Array:
 
 # ---- joint colours ---------------------------------------------------------------------------
 
-_FRACTION = 2.0**24  # projections are compared in steps of a level over so much
-_INDEX_BITS = 24  # there are no more colours than that
+_BLOCK = 1 << 15  # pixels, for the cache
+_MOST_PIXELS = 1 << 32
 
 
 class _Colors:
@@ -403,19 +406,27 @@ class _Colors:
         Of the pixels, total 1.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        wide = pixels.astype(np.uint32)
-        packed = (wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]).ravel()
-        colors, self._which, counts = np.unique(packed, return_inverse=True, return_counts=True)
-        self._shape = pixels.shape
-        channels = (colors >> np.array([[16], [8], [0]], np.uint32)) & np.uint32(255)
+    def __init__(self, name: str, pixels: NDArray[np.uint8]) -> None:
+        if pixels.shape[0] * pixels.shape[1] >= _MOST_PIXELS:
+            raise InvalidInputError(f"{name} has shape {pixels.shape}: 2**32 pixels or more")
+        self._pixels = pixels
+        self._keys, counts, total = _core.sparse_histogram(pixels, None, (256, 256, 256), None)
+        channels = (self._keys >> np.array([[16], [8], [0]], np.uint32)) & np.uint32(255)
         self.points: Floats = np.ascontiguousarray(channels.T.astype(np.float64))
-        self.shares: Floats = counts / packed.size
+        self.shares: Floats = counts / total
 
     def painted(self, points: Floats) -> NDArray[np.uint8]:
         """Return the image with other colours in the places of its own."""
-        levels = np.floor(np.clip(points, 0, 255) + 0.5).astype(np.uint8)
-        return levels[self._which].reshape(self._shape)
+        table = np.zeros((1 << 24, 4), np.uint8)  # memory only where there are colours
+        table[self._keys, :3] = np.floor(np.clip(points, 0, 255) + 0.5)
+        colors = table.view(np.uint32)[:, 0]
+        pixels = self._pixels.reshape(-1, 3)
+        image = np.empty_like(pixels, order="C")
+        for start in range(0, len(pixels), _BLOCK):
+            red, green, blue = pixels[start : start + _BLOCK].astype(np.uint32).T
+            found = colors[red << 16 | green << 8 | blue]
+            image[start : start + _BLOCK] = found[:, None].view(np.uint8)[:, :3]
+        return image.reshape(self._pixels.shape)
 
 
 def _as_iterations(iterations: int) -> int:
@@ -427,43 +438,8 @@ def _as_iterations(iterations: int) -> int:
 
 def _sliced(colors: _Colors, goal: _Colors, iterations: int) -> Floats:
     """Where the colours go."""
-    points = colors.points
-    for rotation in _rotations(iterations):
-        moved = points
-        for direction in rotation:
-            along = _project(points, direction)
-            wanted = _project(goal.points, direction)
-            steps = _match_on_line(along, colors.shares, wanted, goal.shares) - along
-            moved = moved + steps[:, None] * direction
-        points = moved
-    return points
-
-
-def _project(points: Floats, direction: Floats) -> Floats:
-    # No matrix product: its order of summation depends on the machine.
-    x, y, z = direction.tolist()
-    return np.asarray(points[:, 0] * x + points[:, 1] * y + points[:, 2] * z)
-
-
-def _sorted_by_value(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Values in fixed point, ascending, and their numbers; equal ones by number."""
-    keys = np.floor(values * _FRACTION + 0.5).astype(np.int64) << _INDEX_BITS
-    keys |= np.arange(len(keys))
-    keys.sort()  # of numbers alone: several times as fast as argsort
-    return keys >> _INDEX_BITS, keys & ((1 << _INDEX_BITS) - 1)
-
-
-def _match_on_line(x: Floats, x_shares: Floats, y: Floats, y_shares: Floats) -> Floats:
-    """Mean target of each x under the optimal plan from x to y; equal x stay equal."""
-    values, order = _sorted_by_value(x)
-    _, goals = _sorted_by_value(y)
-    last_of_group = np.append(values[1:] != values[:-1], True)
-    group = np.append(0, np.cumsum(last_of_group)[:-1])
-    ends = np.cumsum(x_shares[order])[last_of_group]
-    sums = _plan_sums(y[goals], y_shares[goals], ends)
-    result = np.empty_like(x)
-    result[order] = (sums / np.diff(ends, prepend=0.0))[group]
-    return result
+    directions = np.array(_rotations(iterations))
+    return _core.move_sliced(colors.points, colors.shares, goal.points, goal.shares, directions)
 
 
 # Powers of 1 / 1.1673..., the root of x**5 = x + 1: multiples of these four, modulo 1, fill the

@@ -355,6 +355,21 @@ cdef extern from "imgsim/palette.hpp" namespace "imgsim" nogil:
 
     Palette color_palette(const ImageView& rgb, const PaletteOptions& options,
                           const Cancel& cancel) except +
+
+
+cdef extern from "imgsim/sliced_transport.hpp" namespace "imgsim" nogil:
+    const size_t kMostSliced
+
+    cdef struct WeightedPoints:
+        const double* points
+        const double* weights
+        size_t size
+
+    cbool move_sliced(const WeightedPoints& source, const WeightedPoints& to,
+                      const MatrixView[double]& directions, const Cancel& cancel,
+                      double* moved) except +
+
+
 cdef extern from "imgsim/resize.hpp" namespace "imgsim" nogil:
     const size_t kMostResized
 

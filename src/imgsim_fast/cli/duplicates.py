@@ -84,7 +84,9 @@ def duplicates(
         if html is not None:
             from imgsim_fast.report import duplicates_page, write_text_atomically
 
-            page = duplicates_page(found, source=where, seconds=seconds, reference=reference)
+            page = duplicates_page(
+                found, source=where, seconds=seconds, reference=reference, skipped=len(skipped)
+            )
             write_text_atomically(html, page, force=force)
         if as_json:
             _print_json(found, where, reference, store, seconds, skipped)
@@ -163,27 +165,37 @@ def _print_groups(found: Duplicates, where: str, reference: str | None, seconds:
         f"{seconds:.2f} s   ({rule})"
     )
     for number, group in enumerate(found.groups[:_SHOWN_GROUPS], 1):
-        _print_group(number, group)
+        _print_group(number, group, found)
     if len(found) > _SHOWN_GROUPS:
         click.echo(f"\n... and {len(found) - _SHOWN_GROUPS:,} more groups (--json lists all)")
 
 
-def _print_group(number: int, group: DuplicateGroup) -> None:
+def _print_group(number: int, group: DuplicateGroup, found: Duplicates) -> None:
     click.echo(f"\ngroup {number}")
     links = group.links()
+    said = []
     for position, image in enumerate(group.images[:_SHOWN_IMAGES]):
-        mark = "*" if position == group.keep else " "
-        what = "" if image.copy_of is None else f"same as {image.copy_of + 1}"
         pair = links.get(position)
-        if pair is not None and not what:
+        if image.copy_of is not None:
+            said.append(f"same as {image.copy_of + 1}")
+        elif pair is None:
+            said.append("")
+        else:
             other = pair.second if pair.first == position else pair.first
-            what = f"{pair.value:.3f} to {other + 1}"
+            value = f"{pair.value:.3f}"
+            if pair.confirmed is not None:  # two numbers: say whose they are
+                value = f"{found.measure} {value}, {found.confirm} {pair.confirmed:.3f}"
+            said.append(display_name(f"{value} to {other + 1}"))
+    width = max(14, *map(len, said))
+    for position, what in enumerate(said):
+        image = group.images[position]
+        mark = "*" if position == group.keep else " "
         size = f"{image.width} x {image.height}"
         tail = "   (reference)" if image.reference else ""
         tail += "" if os.path.lexists(image.path) else "   (the file has gone)"
         click.echo(
-            f" {mark}{position + 1:3d}  {what:<14}  {size:>11}  {size_in_words(image.bytes):>9}  "
-            f"{shown(image.path)}{tail}"
+            f" {mark}{position + 1:3d}  {what:<{width}}  {size:>11}  "
+            f"{size_in_words(image.bytes):>9}  {shown(image.path)}{tail}"
         )
     if len(group.images) > _SHOWN_IMAGES:
         click.echo(f"       ... and {len(group.images) - _SHOWN_IMAGES:,} more images")

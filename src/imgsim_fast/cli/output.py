@@ -142,12 +142,12 @@ def print_matches(
         f"{seconds * 1e3:.1f} ms"
     )
     if matches.paths:
-        click.echo(f"\n rank {words:>9}  image          ({name} {words}{unit}{chosen})")
+        click.echo(f"\n rank  {words:>10}  image          ({name} {words}{unit}{chosen})")
     else:
         click.echo(_none_near(store) if len(store) else "the index is empty")
     for rank, (distance, path) in enumerate(zip(matches.distances, matches.paths, strict=True), 1):
         gone = "" if os.path.lexists(path) else "   (the file has gone)"
-        click.echo(f"{rank:5d}  {distance:8.3f}  {shown(path)}{gone}")
+        click.echo(f"{rank:5d}  {distance:10.3f}  {shown(path)}{gone}")
     list_skipped(skipped, err=True)
     list_skipped(matches.skipped, err=True, what="candidate", hint="--json lists all")
 

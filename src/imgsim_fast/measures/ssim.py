@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _HEADER = 8  # bytes: height and width, little-endian uint32
+_BAND = 1 << 19  # pixels of a map that are computed at a time
 _SMALLEST = {False: 7, True: 11}  # pixels of a side: the window, without and with Gaussian weights
 
 
@@ -89,12 +90,40 @@ class SSIM(Measure):
             _image_of(query), images, resize=True, threads=threads, **self._rule
         )
 
-    def map_of(self, a: Row, b: Row) -> NDArray[np.float64]:
-        """Local similarity at each pixel of the first image."""
+    def map_of(self, a: Row, b: Row, longest: int = 0) -> NDArray[np.float64]:
+        """Local similarity at the pixels of the first image, to look at.
+
+        Parameters
+        ----------
+        a, b : ndarray
+            Descriptors from `describe`.
+        longest : int
+            Where the longer side has more pixels, each element is the mean over a square of pixels
+            (what is left of it, at the right and the bottom), so that at most so many remain; then
+            memory is for few rows of the image at a time. 0: each pixel.
+
+        Returns
+        -------
+        ndarray of float64, shape (h, w)
+        """
         first, second = _image_of(a), _image_of(b)
         if first.shape != second.shape:
             second = resize_area(second, first.shape)
-        return structural_similarity(first, second, full=True, **self._rule)[1]
+        height, width = first.shape
+        step = self.map_step(a, longest)
+        margin = _SMALLEST[self._gaussian]  # rows that have a part in the row between them
+        band = step * max(1, _BAND // (step * width))
+        means = []
+        for top in range(0, height, band):
+            bottom = min(top + band, height)
+            rows = slice(max(0, top - margin), min(height, bottom + margin))
+            near = structural_similarity(first[rows], second[rows], full=True, **self._rule)[1]
+            means.append(_means(near[top - rows.start : bottom - rows.start], step))
+        return np.concatenate(means)
+
+    def map_step(self, a: Row, longest: int) -> int:
+        """Pixels of a side of the squares that `map_of` takes the mean of."""
+        return 1 if longest == 0 else -(-max(_shape_of(a)) // longest)
 
     def first_bad(self, rows: Rows) -> tuple[int, str] | None:
         """Find a row whose length does not fit its height and width, or that is too small."""
@@ -113,3 +142,15 @@ def _shape_of(row: Row) -> tuple[int, int]:
 
 def _image_of(row: Row) -> NDArray[np.uint8]:
     return row[_HEADER:].reshape(_shape_of(row))
+
+
+def _means(values: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+    """Means over squares."""
+    if step == 1:
+        return values
+    places = [np.arange(0, length, step) for length in values.shape]
+    sums = np.add.reduceat(np.add.reduceat(values, places[0], axis=0), places[1], axis=1)
+    heights, widths = (
+        np.diff(at, append=length) for at, length in zip(places, values.shape, strict=True)
+    )
+    return np.asarray(sums / np.outer(heights, widths))

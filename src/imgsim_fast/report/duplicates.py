@@ -23,8 +23,9 @@ _THUMBNAIL = 240  # pixels
 
 
 def duplicates_page(
-    found: Duplicates, *, source: str, seconds: float, reference: str | None = None
-) -> str:
+    found: Duplicates, *, source: str, seconds: float, reference: str | None = None,
+    skipped: int = 0,
+) -> str:  # fmt: skip
     """Write the page of duplicates, as one HTML text.
 
     Parameters
@@ -36,6 +37,8 @@ def duplicates_page(
         Time of the search.
     reference : str, optional
         What to call the reference, if there was one.
+    skipped : int
+        Files of the source that could not be read.
     """
     template, style, style_hash = load_template(
         "duplicates.html.j2", "search.css", "duplicates.css"
@@ -52,7 +55,7 @@ def duplicates_page(
         ],
         group_count=f"{len(found.groups):,}",
         one_group=len(found.groups) == 1,
-        image_count=f"{images:,}",
+        image_count=_images(images),
         unshown=f"{len(found.groups) - MOST_GROUPS:,}" if len(found.groups) > MOST_GROUPS else "",
         freed=size_in_words(sum(_bytes_beside_kept(group) for group in found.groups)),
         measure=display_name(found.measure),
@@ -62,13 +65,19 @@ def duplicates_page(
         threshold=format_distance(found.threshold),
         confirm=display_name(found.confirm or ""),
         confirm_threshold=format_distance(found.confirm_threshold or 0),
-        looked_at=f"{found.images:,}",
-        references=f"{found.references:,}" if reference is not None else "",
+        looked_at=_images(found.images),
+        one_image=found.images == 1,
+        references=_images(found.references) if reference is not None else "",
         reference=display_name(reference or ""),
         source=display_name(source),
         duration=format_duration(seconds),
-        skipped=f"{len(found.skipped):,}" if found.skipped else "",
+        unreadable=f"{skipped:,}" if skipped else "",
+        vanished=f"{len(found.skipped):,}" if found.skipped else "",
     )
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"
 
 
 def _bytes_beside_kept(group: DuplicateGroup) -> int:

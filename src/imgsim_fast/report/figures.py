@@ -23,6 +23,7 @@ __all__ = [
     "format_share",
     "histogram_figure",
     "open_figure",
+    "titled",
 ]
 
 WIDTH = 340.0
@@ -132,9 +133,14 @@ def _between_path(edges: list[int], a: list[int], b: list[int]) -> str:
 
 def open_figure(ids: str, kind: str, height: float, title: str, description: str) -> str:
     """Begin a figure of the common width."""
+    box = f'<svg class="figure {kind}" viewBox="0 0 {WIDTH:g} {height:g}" '
+    return box + titled(ids, title, description)
+
+
+def titled(ids: str, title: str, description: str) -> str:
+    """Return the rest of an opening tag of SVG, and what it shows in words."""
     return (
-        f'<svg class="figure {kind}" viewBox="0 0 {WIDTH:g} {height:g}" role="img" '
-        f'aria-labelledby="{ids}-t {ids}-d"><title id="{ids}-t">{title}</title>'
+        f'role="img" aria-labelledby="{ids}-t {ids}-d"><title id="{ids}-t">{title}</title>'
         f'<desc id="{ids}-d">{description}</desc>'
     )
 

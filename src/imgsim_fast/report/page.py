@@ -11,10 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast.errors import InvalidInputError
+from imgsim_fast.report.explained import explained
 from imgsim_fast.report.figures import GreyAxis, area_between, cdf_figure, histogram_figure
 from imgsim_fast.report.names import display_name
 from imgsim_fast.report.template import load_template, shown_image
-from imgsim_fast.report.words import format_distance, format_duration, options_in_words
+from imgsim_fast.report.words import (
+    format_distance,
+    format_duration,
+    range_in_words,
+    settings_in_words,
+)
 
 __all__ = ["ReportImage", "ReportMatch", "Reranked", "SearchReport", "render_search"]
 
@@ -65,6 +71,8 @@ class Reranked:
         How many it ranked, or would have.
     left_out : int
         Candidates that could not be read any more.
+    value_range : (float, float)
+        Least and greatest value of the measure, infinite where there is no such.
     """
 
     measure: str
@@ -73,6 +81,7 @@ class Reranked:
     higher_is_better: bool
     candidates: int
     left_out: int = 0
+    value_range: tuple[float, float] = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,8 @@ class SearchReport:
         True where they are similarities.
     rerank : Reranked, optional
         Whose values and order the matches have, if not that measure's.
+    value_range : (float, float)
+        Least and greatest value of the index's measure, infinite where there is no such.
     """
 
     query: ReportImage
@@ -117,6 +128,7 @@ class SearchReport:
     unit: str = ""
     higher_is_better: bool = False
     rerank: Reranked | None = None
+    value_range: tuple[float, float] = (-math.inf, math.inf)
 
 
 # ------------------------------------------------------------------ the page
@@ -139,9 +151,11 @@ def render_search(report: SearchReport) -> str:
             name = display_name(match.image.name)
             raise InvalidInputError(f"distance of {name!r} is {match.distance}")
     higher = ranking.higher_is_better
-    # A full bar: the farthest of the distances, the best of the similarities.
+    # A full bar: the greatest of the distances; the best that a similarity can be, if that is
+    # known, else the best of these.
     sizes = [max(m.distance, 0.0) if higher else abs(m.distance) for m in report.matches]
-    longest = max(sizes, default=0.0)
+    best = ranking.value_range[1] if higher else math.inf
+    longest = best if math.isfinite(best) else max(sizes, default=0.0)
     matches = []
     for rank, (match, size) in enumerate(zip(report.matches, sizes, strict=True), 1):
         matches.append(
@@ -149,13 +163,20 @@ def render_search(report: SearchReport) -> str:
                 "rank": rank,
                 "image": _shown(match.image),
                 "distance": format_distance(match.distance),
-                "share": round(100 * size / longest) if longest else 0,
+                "share": min(round(100 * size / longest), 100) if longest > 0 else 0,
                 **({} if curves is None else curves.of_match(rank, match)),
             }
         )
     word = "similarity" if higher else "distance"
-    bar = f"The bar below each {word} compares it with the "
-    bar += "highest one on this page; 0 and less have none." if higher else "greatest on this page."
+    bar = f"The bar below each {word} "
+    if math.isfinite(best):
+        bar += f"has its full length at {best:g}, the best there is"
+        bar += "; 0 and less have none." if ranking.value_range[0] < 0 else "."
+    elif higher:
+        bar += "compares it with the highest one on this page; 0 and less have none."
+    else:
+        bar += "compares it with the greatest on this page."
+    explanation = explained(ranking.measure, ranking.options)
     template, style, style_hash = load_template("search.html.j2", "search.css")
     return template.render(
         style=style,
@@ -167,8 +188,10 @@ def render_search(report: SearchReport) -> str:
         word=word,
         direction="higher" if higher else "lower",
         bar=bar,
+        explained=explanation,
+        range=range_in_words(ranking.value_range),
         grey_levels=grey_levels,
-        options=options_in_words(ranking.options),
+        options=settings_in_words(ranking.options),
         rerank=_rerank_in_words(report),
         searched=f"{report.searched:,}",
         one_searched=report.searched == 1,
@@ -185,7 +208,7 @@ def _rerank_in_words(report: SearchReport) -> dict[str, object]:
     again = report.rerank
     if again is None:
         return {}
-    options = options_in_words(report.options)
+    options = settings_in_words(report.options)
     one = again.candidates == 1
     return {
         "chosen_by": display_name(report.measure),

@@ -69,12 +69,12 @@ def search_page(
     if rerank is not None:
         again = Reranked(
             rerank.name, rerank.options, rerank.unit, rerank.higher_is_better,
-            min(count, max(candidates, len(found) + left_out)), left_out,
+            min(count, max(candidates, len(found) + left_out)), left_out, rerank.value_range,
         )  # fmt: skip
     return render_search(
         SearchReport(
             asked, found, index.measure, index.options, count, seconds, os.fsencode(source),
-            skipped, index.unit, index.higher_is_better, again,
+            skipped, index.unit, index.higher_is_better, again, index.value_range,
         )
     )  # fmt: skip
 

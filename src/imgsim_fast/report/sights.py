@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,10 @@ from imgsim_fast.images import to_grey
 from imgsim_fast.measures import Comparison
 from imgsim_fast.report.colors import color_bins_figure, flow_figure
 from imgsim_fast.report.figures import GreyAxis, area_between, cdf_figure, histogram_figure
-from imgsim_fast.report.overlays import match_picture, similarity_picture
+from imgsim_fast.report.matches import MOST_LINES, Size, matches_figure
+from imgsim_fast.report.overlays import LONGEST, similarity_picture
 from imgsim_fast.report.template import data_uri
-from imgsim_fast.report.words import format_distance
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from imgsim_fast.report.words import TIMES, format_distance
 
 __all__ = ["Sight", "sights_of"]
 
@@ -30,9 +28,10 @@ class Sight(TypedDict):
     caption: str
     drawing: str
     picture: str
+    wide: bool  # shown across the whole page
 
 
-def sights_of(ids: str, comparison: Comparison, first: Image, second: Image) -> list[Sight]:
+def sights_of(ids: str, comparison: Comparison, sizes: tuple[Size, Size]) -> list[Sight]:
     """Draw what a measure saw; nothing where it has no value or there is nothing to draw.
 
     Parameters
@@ -40,24 +39,24 @@ def sights_of(ids: str, comparison: Comparison, first: Image, second: Image) -> 
     ids : str
         Prefix of the element ids, unique in the page.
     comparison : Comparison
-    first, second : PIL.Image.Image
-        The upright images.
+    sizes : ((int, int), (int, int))
+        Width and height of the elements that hold the images, for drawings on them.
     """
     if comparison.kind is None or comparison.value is None:
         return []
     draw = _DRAWN.get(comparison.kind.drawn_as)
-    return [] if draw is None else draw(ids, comparison, first, second)
+    return [] if draw is None else draw(ids, comparison, sizes)
 
 
-def _drawing(drawing: str, caption: str) -> Sight:
-    return {"drawing": drawing, "picture": "", "caption": caption}
+def _drawing(drawing: str, caption: str, *, wide: bool = False) -> Sight:
+    return {"drawing": drawing, "picture": "", "caption": caption, "wide": wide}
 
 
 def _picture(picture: bytes, caption: str) -> Sight:
-    return {"drawing": "", "picture": data_uri(picture, caption), "caption": caption}
+    return {"drawing": "", "picture": data_uri(picture, caption), "caption": caption, "wide": False}
 
 
-def _grey_levels(ids: str, comparison: Comparison, first: Image, second: Image) -> list[Sight]:
+def _grey_levels(ids: str, comparison: Comparison, sizes: tuple[Size, Size]) -> list[Sight]:
     counts = [np.asarray(row, np.float64) for row in comparison.descriptors]
     q, m = (row / row.sum() for row in counts)
     low, high = cast("tuple[float, float]", comparison.options["range"])
@@ -75,7 +74,7 @@ def _grey_levels(ids: str, comparison: Comparison, first: Image, second: Image) 
     ]
 
 
-def _bins(ids: str, comparison: Comparison, first: Image, second: Image) -> list[Sight]:
+def _bins(ids: str, comparison: Comparison, sizes: tuple[Size, Size]) -> list[Sight]:
     kind: Any = comparison.kind
     colors, shares1, shares2, total = kind.fullest_bins(*comparison.descriptors, _BINS_SHOWN)
     of = f"the {len(colors)} fullest of {total:,}" if len(colors) < total else f"all {total}"
@@ -87,7 +86,7 @@ def _bins(ids: str, comparison: Comparison, first: Image, second: Image) -> list
     ]
 
 
-def _flow(ids: str, comparison: Comparison, first: Image, second: Image) -> list[Sight]:
+def _flow(ids: str, comparison: Comparison, sizes: tuple[Size, Size]) -> list[Sight]:
     kind: Any = comparison.kind
     sources, targets, amounts = kind.flow(*comparison.descriptors)
     (left, sources), (right, targets) = (
@@ -114,37 +113,38 @@ def _by_lightness(palette: _Palette, ends: NDArray[np.int64]) -> tuple[_Palette,
     return (colors[order], shares[order]), place[ends]
 
 
-def _structure(ids: str, comparison: Comparison, first: Image, second: Image) -> list[Sight]:
+def _structure(ids: str, comparison: Comparison, sizes: tuple[Size, Size]) -> list[Sight]:
     kind: Any = comparison.kind
-    return [
-        _picture(
-            similarity_picture(kind.map_of(*comparison.descriptors)),
-            "Where the images agree in structure: light where they do, dark where they differ.",
-        )
-    ]
+    values = kind.map_of(*comparison.descriptors, longest=LONGEST)
+    step = kind.map_step(comparison.descriptors[0], LONGEST)
+    caption = "Where the images agree in structure: light where they do, dark where they differ."
+    if step > 1:
+        caption += f" Each point is the mean over {step} {TIMES} {step} pixels."
+    return [_picture(similarity_picture(values), caption)]
 
 
-def _matches(ids: str, comparison: Comparison, first: Image, second: Image) -> list[Sight]:
+def _matches(ids: str, comparison: Comparison, sizes: tuple[Size, Size]) -> list[Sight]:
     kind: Any = comparison.kind
     found = kind.match(*comparison.descriptors)
-    pixels = [np.asarray(image.convert("RGB")) for image in (first, second)]
-    points = [
-        points[found.inliers] * (image.shape[1] / width, image.shape[0] / height)
-        for points, image, (width, height) in zip(
-            (found.points1, found.points2), pixels, (found.size1, found.size2), strict=True
-        )
+    ends = [
+        np.asarray(points[found.inliers], np.float64) / size
+        for points, size in ((found.points1, found.size1), (found.points2, found.size2))
     ]
-    count = len(points[0])
-    words = "1 keypoint" if count == 1 else f"{count:,} keypoints"
-    return [
-        _picture(
-            match_picture(pixels[0], pixels[1], points[0], points[1]),
-            f"{words} of the first image found again in the second.",
-        )
-    ]
+    count = len(ends[0])
+    if count == 0:
+        return [
+            _drawing("", "No point of the first image is found again in the second.", wide=True)
+        ]
+    words = "1 point" if count == 1 else f"{count:,} points"
+    caption = f"{words} of the first image found again in the second."
+    if count > MOST_LINES:
+        caption += f" Lines join {MOST_LINES} of them."
+    elif count > 1:
+        caption += " A line joins each with its counterpart."
+    return [_drawing(matches_figure(f"{ids}k", sizes, *ends), caption, wide=True)]
 
 
-_Draw = Callable[[str, Comparison, "Image", "Image"], list[Sight]]
+_Draw = Callable[[str, Comparison, tuple[Size, Size]], list[Sight]]
 
 _DRAWN: dict[str, _Draw] = {
     "grey levels": _grey_levels,

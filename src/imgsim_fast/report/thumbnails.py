@@ -9,11 +9,12 @@ import numpy as np
 
 from imgsim_fast import images
 from imgsim_fast.errors import ImageDecodeError, InvalidInputError
+from imgsim_fast.orientation import upright_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["make_thumbnail", "thumbnail_of"]
+__all__ = ["make_thumbnail", "read_small", "thumbnail_of"]
 
 
 def make_thumbnail(image: Image, size: int = 320) -> bytes:
@@ -63,9 +64,34 @@ def _to_eight_bits(image: Image) -> Image:
     return Image.fromarray(np.rint((values - low) * scale).astype(np.uint8))
 
 
+def read_small(path: str, longest: int) -> tuple[Image, tuple[int, int]]:
+    """Read an image, upright, in no more pixels than a page shows; and its width and height.
+
+    Parameters
+    ----------
+    path : str
+    longest : int
+        Longest side in pixels of the image returned; smaller ones keep their size.
+
+    Raises
+    ------
+    ImageDecodeError
+        The file cannot be read.
+    """
+    from PIL import Image
+
+    image = images.open_pixels(images.read_source(path))
+    size = upright_size(image)
+    if max(size) > longest:  # first of all: each copy of a large photograph is 100 MB
+        scale = longest / max(size)
+        smaller = [max(1, round(side * scale)) for side in image.size]
+        image = image.resize(smaller, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return images.upright(image), size
+
+
 def thumbnail_of(path: str, size: int = 320) -> bytes:
     """Return nothing for a file that has gone or changed for the worse since it was indexed."""
     try:
-        return make_thumbnail(images.upright(images.open_pixels(images.read_source(path))), size)
+        return make_thumbnail(read_small(path, size)[0], size)
     except ImageDecodeError:
         return b""

@@ -14,6 +14,7 @@ __all__ = [
     "format_duration",
     "options_in_words",
     "range_in_words",
+    "settings_in_words",
     "size_in_words",
 ]
 
@@ -54,9 +55,25 @@ def size_in_words(size: float) -> str:
 
 
 def options_in_words(options: Mapping[str, object]) -> str:
-    """Return the options of a measure on one line, text without quotes."""
+    """Return the options of a measure on one line as a command takes them, text without quotes."""
     values = [value if isinstance(value, str) else json.dumps(value) for value in options.values()]
     return display_name(", ".join(map("=".join, zip(options, values, strict=True))))
+
+
+def settings_in_words(options: Mapping[str, object]) -> str:
+    """Return the options of a measure on one line to read; those that are not set are left out."""
+    said = [f"{name} {_option(value)}" for name, value in options.items() if value is not None]
+    return display_name(", ".join(said))
+
+
+def _option(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(_option, value))
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
 def range_in_words(value_range: tuple[float, float]) -> str:
