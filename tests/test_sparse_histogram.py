@@ -155,6 +155,8 @@ def test_made_by_hand():
     assert histogram.dense().tolist() == [[0, 2, 0], [0, 0, 7]]
     assert (histogram.total, histogram.bins) == (9, 6)
     assert pickle.loads(pickle.dumps(histogram)) == histogram
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(histogram)
     assert histogram != isf.SparseHistogram([1, 5], [2, 7], (3, 2))
     assert histogram != isf.SparseHistogram([1, 4], [2, 7], (2, 3))
     assert histogram == isf.SparseHistogram([0, 1, 5], [0, 2, 7], (2, 3))
