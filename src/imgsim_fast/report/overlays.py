@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["match_picture", "similarity_picture"]
 
@@ -78,7 +82,7 @@ def match_picture(
     return _encoded(canvas, "JPEG", quality=85)
 
 
-def _encoded(picture: object, form: str, **options: int) -> bytes:
+def _encoded(picture: Image.Image, form: str, **options: int) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, form, optimize=True, **options)  # type: ignore[attr-defined]
+    picture.save(buffer, form, optimize=True, **options)
     return buffer.getvalue()
