@@ -14,6 +14,7 @@ from PIL import Image
 
 from imgsim_fast import _core
 from imgsim_fast.report import write_text_atomically
+from tests.cli_tools import runner
 from tests.index_tools import write
 
 hypothesis.settings.register_profile(
@@ -52,6 +53,12 @@ def folder(tmp_path):
     for number in range(40):
         write(top / f"{number:03d}.png", number % 30)
     return top
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command in this process."""
+    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")

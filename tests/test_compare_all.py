@@ -17,7 +17,6 @@ from imgsim_fast.measures import get_measure
 from imgsim_fast.report import comparison_page
 from imgsim_fast.report.colors import color_bins_figure, flow_figure
 from imgsim_fast.report.overlays import match_picture, similarity_picture
-from tests.cli_tools import runner
 
 NATIVE = ["wasserstein", "emd", "correlation", "kl", "ssim"]
 
@@ -31,11 +30,6 @@ def pair(tmp_path, names=("a.png", "b.png"), size=(90, 70)):
         image.save(tmp_path / name)
         paths.append(str(tmp_path / name))
     return paths
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    return runner(monkeypatch, capsys)
 
 
 # ---- compare_all -------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ from imgsim_fast.measures import get_measure
 from imgsim_fast.measures.base import rank
 from imgsim_fast.report import comparison_page, search_page
 from imgsim_fast.rows import as_rows
-from tests.cli_tools import runner
 
 # What a measure needs besides its name.
 NEEDED = {"onnx": {"model": str(Path(__file__).parent / "data" / "tiny.onnx"), "size": 32}}
@@ -36,11 +35,6 @@ def kind(request):
     except UnusableMeasureError as error:
         assert request.param in ("surf", "clip", "sift", "orb", "onnx")
         pytest.skip(str(error))
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    return runner(monkeypatch, capsys)
 
 
 def scene(seed, size=(160, 120)):
