@@ -15,6 +15,7 @@ from PIL import Image
 from imgsim_fast import _core
 from imgsim_fast.report import write_text_atomically
 from tests.cli_tools import runner
+from tests.clip_tools import import_open_clip, save_tiny_model
 from tests.index_tools import write
 
 hypothesis.settings.register_profile(
@@ -59,6 +60,18 @@ def folder(tmp_path):
 def run(monkeypatch, capsys):
     """Run a command in this process."""
     return runner(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def open_clip():
+    """Package of CLIP models, where it is installed."""
+    return import_open_clip()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(open_clip, tmp_path_factory):
+    """File with the weights of a tiny CLIP model."""
+    return save_tiny_model(open_clip, tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="session")
