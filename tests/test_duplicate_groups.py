@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import imgsim_fast as isf
-from tests.measure_tools import Alike
+from tests.measure_tools import Alike, Levels
 
 
 def write(path, values):
@@ -51,6 +51,20 @@ def test_an_image_of_the_reference_counts_before_pixels(tmp_path, confirm):
         (group,) = new.duplicates(reference=known, confirm=confirm).groups
     assert linked_with_the_one_to_keep(group) == ("d.png", {"a.png", "b.png"})
     assert len(group.pairs) == 3
+
+
+def test_equal_files_of_both_sides_are_grouped_whatever_the_measure_says(tmp_path):
+    for name, level in {"new/a.png": 1, "new/b.png": 2, "known/c.png": 2, "known/d.png": 3}.items():
+        write(tmp_path / name, np.full((4, 4), level))
+    with (
+        isf.Index.create(tmp_path / "index of new", Levels()) as new,
+        isf.Index.create(tmp_path / "index of known", Levels()) as known,
+    ):
+        new.add(tmp_path / "new")
+        known.add(tmp_path / "known")
+        (group,) = new.duplicates(99, reference=known).groups  # no two share 99 levels
+    assert [path.rsplit("/", 1)[1] for path in group.paths] == ["c.png", "b.png"]
+    assert (group.exact, group.pairs) == (True, [])
 
 
 def test_a_similarity_at_the_very_threshold_confirms(tmp_path):
