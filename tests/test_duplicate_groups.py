@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import imgsim_fast as isf
-from tests.measure_tools import Alike, Levels
+from tests.measure_tools import Alike, Corner, Levels
 
 
 def write(path, values):
@@ -93,3 +95,26 @@ def test_images_changed_by_another_process_meanwhile_are_left_out(tmp_path):
         (group,) = index.duplicates(2, progress=change, threads=1).groups
         assert [path.rsplit("/", 1)[1] for path in group.paths] == ["0.png", "2.png"]
         assert index.stats().images == 3
+
+
+def test_threads_do_not_run_far_ahead_of_whoever_takes_the_pairs(tmp_path, monkeypatch):
+    monkeypatch.setattr("imgsim_fast.index.pairs._BLOCK", 1)
+    compared, seen = [], []
+
+    class Counting(Corner):
+        def values(self, query, rows, threads):
+            compared.append(len(rows))
+            return super().values(query, rows, threads)
+
+    def wait(done):
+        if not seen:
+            time.sleep(0.2)
+        seen.append(len(compared))
+
+    for number in range(40):
+        write(tmp_path / "photos" / f"{number}.png", np.full((4, 4), number))
+    with isf.Index.create(tmp_path / "index", Counting()) as index:
+        index.add(tmp_path / "photos")
+        index.duplicates(3, progress=wait, threads=2)
+    assert seen[0] <= 7  # three waiting for each thread, and the one that is taken
+    assert len(compared) == 39  # the last image has no later one
