@@ -115,6 +115,7 @@ def test_largest_windows(isa, win):
     white = np.full((130, 140), 255, np.uint8)
     x = white - (noise(130, 140) < 3)
     check(x, alike(x), win_size=win)
+    check(x, x[::-1], win_size=win)  # the largest sums of both
     check(white, 255 - white, win_size=win)
 
 
