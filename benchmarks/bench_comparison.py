@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import cv2
@@ -17,6 +16,7 @@ import imgsim_fast as isf
 from benchmarks.case import Case, Figure, Instances, contender_ids
 from benchmarks.peers import SHARED_DATA, article_correlation
 from imgsim_fast.compat import cv2 as ours
+from tests.peak_memory import peak_memory
 from tests.reference_comparison import comparison
 
 HAS_PHOTOGRAPHS = (SHARED_DATA / "corel1k").is_dir()
@@ -112,36 +112,17 @@ def _joint_counts() -> Case:
     )
 
 
-_MEASURE_MEMORY = """
-import ctypes
-import sys
+_PHOTOGRAPHS = """
 from benchmarks.bench_comparison import _PAIRS, _correlation, _tiled, _upscaled
-
-def figure(name):
-    for line in open("/proc/self/status"):
-        if line.startswith(name):
-            return int(line.split()[1])
-
-a, b = ({"tiled": _tiled, "upscaled": _upscaled}[sys.argv[1]](n) for n in _PAIRS[0])
+a, b = (_{kind}(number) for number in _PAIRS[0])
 _correlation(a[:8], b[:8])
-try:
-    ctypes.CDLL(None).malloc_trim(0)  # what lies free would hide what is needed
-except AttributeError:
-    pass
-open("/proc/self/clear_refs", "w").write("5")  # the peak begins here
-before = figure("VmRSS")
-_correlation(a, b)
-print((figure("VmHWM") - before) * 1024 / 1e6)
 """
 
 
 @cache
 def _peak_memory(kind: str) -> float:
-    """Megabytes beyond the images, in a process of its own."""
-    output = subprocess.run(
-        [sys.executable, "-c", _MEASURE_MEMORY, kind], check=True, capture_output=True, text=True
-    ).stdout
-    return float(output)
+    """Megabytes beyond the images."""
+    return peak_memory(_PHOTOGRAPHS.format(kind=kind), "_correlation(a, b)")
 
 
 CASES: list[Case | Figure] = [_one_call(method) for method in _METHODS]
@@ -151,7 +132,7 @@ if HAS_PHOTOGRAPHS:
         CASES += [
             Figure(
                 f"article 2's correlation, {kind}, peak memory beyond the images",
-                lambda kind=kind: _peak_memory(kind),  # type: ignore[misc]
+                partial(_peak_memory, kind),
                 16,
                 "MB",
             )

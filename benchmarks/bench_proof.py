@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -30,6 +29,7 @@ from benchmarks.transport_data import (
     uniform_points,
 )
 from imgsim_fast.errors import ImgsimError
+from tests.peak_memory import peak_memory
 
 
 @cache
@@ -150,36 +150,23 @@ def _scaling() -> float:
     return wrong
 
 
-_MEASURE_MEMORY = """
-import sys
+_POINTS = """
 import numpy as np
 import imgsim_fast as isf
 
-def figure(name):
-    for line in open("/proc/self/status"):
-        if line.startswith(name):
-            return int(line.split()[1])
-
-n = int(sys.argv[1])
+n = 4096
 rng = np.random.default_rng(0)
 a, b, x, y = rng.random(n), rng.random(n), rng.random((n, 2)), rng.random((n, 2))
 a /= a.sum()
 b /= b.sum()
 isf.emd(a[:8], b[:8], positions=(x[:8], y[:8]), mass="normalize")
-open("/proc/self/clear_refs", "w").write("5")  # the peak begins here
-before = figure("VmRSS")
-isf.emd(a, b, positions=(x, y))
-print((figure("VmHWM") - before) * 1024 / 1e6)
 """
 
 
 @cache
-def _peak_memory(n: int) -> float:
-    """Megabytes beyond the inputs, in a process of its own (getrusage would count its parent's)."""
-    output = subprocess.run(
-        [sys.executable, "-c", _MEASURE_MEMORY, str(n)], check=True, capture_output=True, text=True
-    ).stdout
-    return float(output)
+def _peak_memory() -> float:
+    """Megabytes beyond the inputs."""
+    return peak_memory(_POINTS, "isf.emd(a, b, positions=(x, y))")
 
 
 CASES = [
@@ -194,7 +181,7 @@ if sys.platform == "linux":
     CASES.append(
         Figure(
             "transport, n = m = 4096 from positions, peak memory beyond inputs",
-            lambda: _peak_memory(4096),
+            _peak_memory,
             40,
             "MB",
         )

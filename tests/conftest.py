@@ -15,6 +15,8 @@ from PIL import Image
 
 from imgsim_fast import _core
 from imgsim_fast.report import write_text_atomically
+from tests.cli_tools import runner
+from tests.clip_tools import import_open_clip, save_tiny_model
 from tests.index_tools import write
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -57,6 +59,24 @@ def folder(tmp_path):
     for number in range(40):
         write(top / f"{number:03d}.png", number % 30)
     return top
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command in this process."""
+    return runner(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def open_clip():
+    """Package of CLIP models, where it is installed."""
+    return import_open_clip()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(open_clip, tmp_path_factory):
+    """File with the weights of a tiny CLIP model."""
+    return save_tiny_model(open_clip, tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="session")

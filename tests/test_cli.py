@@ -14,12 +14,7 @@ from click.testing import CliRunner
 import imgsim_fast as isf
 from imgsim_fast import cli
 from imgsim_fast.index import Index
-from tests.cli_tools import COMMAND, COMMANDS, photos, process, runner, write
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    return runner(monkeypatch, capsys)
+from tests.cli_tools import COMMAND, COMMANDS, photos, process, write
 
 
 @pytest.fixture

@@ -14,14 +14,9 @@ from PIL import Image
 import imgsim_fast as isf
 from imgsim_fast.index import Index
 from imgsim_fast.report import display_name, duplicates, duplicates_page
-from tests.cli_tools import control_characters, photos, process, runner, write
+from tests.cli_tools import control_characters, photos, process, write
 from tests.measure_tools import Alike, Corner
 from tests.test_report import HOSTILE, Outline, colour
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -11,12 +11,7 @@ import time
 
 import pytest
 
-from tests.cli_tools import COMMAND, control_characters, photos, process, runner, write
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    return runner(monkeypatch, capsys)
+from tests.cli_tools import COMMAND, control_characters, photos, process, write
 
 
 @pytest.fixture

@@ -19,68 +19,14 @@ from imgsim_fast.errors import (
     MissingExtraError,
 )
 from imgsim_fast.measures import describe, get_measure
+from tests.clip_tools import NAME
 
-NAME = "imgsim-tiny"
-CONFIG = {
-    "embed_dim": 16,
-    "vision_cfg": {
-        "image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16,
-        "patch_dropout": 0.5,
-    },
-    "text_cfg": {"context_length": 8, "vocab_size": 99, "width": 32, "heads": 2, "layers": 1},
-}  # fmt: skip
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073])
 STD = np.array([0.26862954, 0.26130258, 0.27577711])
 
 
 def noise(height=40, width=50, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def open_clip():
-    """The package, or a skip: a torchvision for another torch raises RuntimeError."""
-    try:
-        torch = importlib.import_module("torch")
-    except (ImportError, RuntimeError, OSError) as error:
-        pytest.skip(f"no PyTorch: {error}")
-    try:
-        return importlib.import_module("open_clip")
-    except (ImportError, OSError) as error:
-        pytest.skip(f"no open_clip: {error}")
-    except RuntimeError:  # torchvision's operators are for another torch; none is used here
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-    register = torch.library.register_fake
-
-    def forgiving(op, *args, **options):
-        def decorate(function):
-            try:
-                return register(op, *args, **options)(function)
-            except RuntimeError:
-                return function
-
-        return decorate
-
-    torch.library.register_fake = forgiving
-    try:
-        return importlib.import_module("open_clip")
-    except Exception as error:
-        pytest.skip(f"no open_clip: {error}")
-    finally:
-        torch.library.register_fake = register
-
-
-@pytest.fixture(scope="module")
-def checkpoint(open_clip, tmp_path_factory):
-    torch = importlib.import_module("torch")
-    folder = tmp_path_factory.mktemp("clip")
-    (folder / f"{NAME}.json").write_text(json.dumps(CONFIG))
-    open_clip.add_model_config(folder / f"{NAME}.json")
-    torch.manual_seed(0)
-    model = open_clip.create_model(NAME)
-    torch.save(model.state_dict(), folder / "tiny.pt")
-    return folder / "tiny.pt"
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,6 @@ from imgsim_fast.report.matches import MOST_LINES, matches_figure
 from imgsim_fast.report.overlays import LONGEST, similarity_picture
 from imgsim_fast.report.thumbnails import read_small, thumbnail_of
 from imgsim_fast.report.words import range_in_words
-from tests.cli_tools import runner
 from tests.test_report import HOSTILE, Outline
 
 NATIVE = ["wasserstein", "emd", "correlation", "kl", "ssim"]
@@ -41,11 +40,6 @@ def pair(tmp_path, names=("a.png", "b.png"), size=(90, 70)):
         image.save(tmp_path / name)
         paths.append(str(tmp_path / name))
     return paths
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    return runner(monkeypatch, capsys)
 
 
 # ---- compare_all -------------------------------------------------------------------------------

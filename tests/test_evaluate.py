@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import time
 
 import numpy as np
 import pytest
@@ -284,13 +285,56 @@ def test_progress_counts_the_queries(indexes):
     assert seen == list(range(1, 35))
 
 
+def test_seconds_are_means_over_the_queries(indexes, top):
+    class Slow(Corner):
+        def describe(self, image):
+            time.sleep(0.003)
+            return super().describe(image)
+
+        def values(self, query, rows, threads):
+            time.sleep(0.003)
+            return super().values(query, rows, threads)
+
+    with isf.Index.open(indexes["corner"].path, Slow()) as index:
+        start = time.perf_counter()
+        found = isf.evaluate(index, "folder", queries=top / "asked", threads=1)
+        seconds = time.perf_counter() - start
+    assert found.queries == 13
+    assert found.describe_seconds >= 0.003
+    assert found.search_seconds >= 0.003
+    assert 13 * (found.describe_seconds + found.search_seconds) <= seconds
+
+
+def test_descriptors_beyond_the_limit_are_made_again(indexes, monkeypatch):
+    class Counting(Corner):
+        made = 0
+
+        def describe(self, image):
+            self.made += 1
+            return super().describe(image)
+
+    for most, again in ((10**9, False), (0, True)):
+        monkeypatch.setattr("imgsim_fast.index.retrieval._MOST_BYTES", most)
+        kind = Counting()
+        isf.evaluate(indexes["wasserstein"], "folder", rerank=kind, candidates=3, threads=1)
+        assert (kind.made > 34) == again
+
+
 # ---- known values ------------------------------------------------------------------------------
 
 
 @pytest.mark.data
-def test_the_known_value_of_photographs(shared_data, tmp_path):
+@pytest.mark.parametrize(
+    ("measure", "options", "known"),
+    [
+        ("wasserstein", {}, 0.29),
+        ("intersection", {"space": "rgb"}, 0.50),
+        ("intersection", {"space": "hsv"}, 0.53),
+    ],
+)
+def test_the_known_values_of_photographs(shared_data, tmp_path, measure, options, known):
     corpus = shared_data / "corel1k"
-    with isf.Index.create(tmp_path / "index") as index:
+    with isf.Index.create(tmp_path / "index", measure, **options) as index:
         index.add(corpus / "images")
         found = isf.evaluate(
             index,
@@ -298,7 +342,7 @@ def test_the_known_value_of_photographs(shared_data, tmp_path):
             queries=corpus / "queries",
             query_labels=lambda path: int(os.path.basename(path)[:-4]) // 10,
         )
-    assert found.mean_average_precision == pytest.approx(0.29, abs=0.01)
+    assert found.mean_average_precision == pytest.approx(known, abs=0.01)
     assert (found.images, found.queries) == (900, 100)
 
 

@@ -21,7 +21,7 @@ from imgsim_fast.measures import get_measure
 from imgsim_fast.measures.base import rank
 from imgsim_fast.report import comparison_page, search_page
 from imgsim_fast.rows import as_rows
-from tests.cli_tools import runner
+from tests.clip_tools import NAME as CLIP
 
 # What a measure needs besides its name.
 NEEDED = {"onnx": {"model": str(Path(__file__).parent / "data" / "tiny.onnx"), "size": 32}}
@@ -29,18 +29,23 @@ NAMES = list(isf.measures())
 
 
 @pytest.fixture(params=NAMES)
-def kind(request):
-    """Each measure; those that this machine has no means for say so in a typed error."""
-    try:
-        return get_measure(request.param, **NEEDED.get(request.param, {}))
-    except UnusableMeasureError as error:
-        assert request.param in ("surf", "clip", "sift", "orb", "onnx")
-        pytest.skip(str(error))
+def named(request):
+    """Name of each measure, and what it needs besides."""
+    if request.param == "clip":
+        checkpoint = request.getfixturevalue("checkpoint")  # skips where there is no open_clip
+        return "clip", {"model": CLIP, "checkpoint": str(checkpoint)}
+    return request.param, NEEDED.get(request.param, {})
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    return runner(monkeypatch, capsys)
+def kind(named):
+    """Each measure; those that this machine has no means for say so in a typed error."""
+    name, options = named
+    try:
+        return get_measure(name, **options)
+    except UnusableMeasureError as error:
+        assert name in ("surf", "sift", "orb", "onnx")
+        pytest.skip(str(error))
 
 
 def scene(seed, size=(160, 120)):
@@ -142,17 +147,17 @@ def test_images_that_have_nothing_are_compared_or_refused_in_words(kind):
     assert set(refused) <= {image.shape for image in tiny}
 
 
-def test_compare_takes_files_bytes_and_arrays(kind, folder):
-    options = NEEDED.get(kind.name, {})
+def test_compare_takes_files_bytes_and_arrays(kind, named, folder):
+    name, options = named
     first, second = folder / "01.png", folder / "03.png"
-    value = isf.compare(first, second, kind.name, **options)
+    value = isf.compare(first, second, name, **options)
     assert value == isf.compare(first.read_bytes(), str(second), kind)
     assert value == isf.compare(np.asarray(Image.open(first)), Image.open(second), kind)
 
 
-def test_an_index_ranks_as_comparing_does(kind, folder, tmp_path):
-    options = NEEDED.get(kind.name, {})
-    with isf.Index.create(tmp_path / "index", kind.name, **options) as index:
+def test_an_index_ranks_as_comparing_does(kind, named, folder, tmp_path):
+    name, options = named
+    with isf.Index.create(tmp_path / "index", name, **options) as index:
         report = index.add(folder, threads=2)
         assert (report.added, report.skipped) == (13, [])
         assert index.verify() == []
@@ -219,8 +224,8 @@ def test_it_can_be_evaluated(kind, folder, tmp_path):
         assert found.scores.precision_of[at, 0].tolist() == [1, 1]  # each twin finds the other
 
 
-def test_the_command_line_takes_it(kind, folder, tmp_path, run):
-    options = [f"--option={name}={value}" for name, value in NEEDED.get(kind.name, {}).items()]
+def test_the_command_line_takes_it(kind, named, folder, tmp_path, run):
+    options = [f"--option={option}={value}" for option, value in named[1].items()]
     pair = (folder / "01.png", folder / "02.png")
     shown = run("compare", *pair, "--measure", kind.name, *options, "--json").json
     assert shown["value"] == isf.compare(*pair, kind)

@@ -182,7 +182,9 @@ def test_few_descriptors_are_in_memory_at_once(tmp_path, monkeypatch, threads):
             _, most = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert found.distances.tolist() == sorted(10.0 * abs(number - 7) for number in range(24))
+    order = sorted(range(24), key=lambda number: (abs(number - 7), number))
+    assert found.distances.tolist() == [10.0 * abs(number - 7) for number in order]
+    assert [int(Path(path).stem) for path in found.paths] == order
     assert most < 18e6  # all of them are 24 MB, and were there twice
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
 import sys
 
 import numpy as np
@@ -14,6 +13,7 @@ from imgsim_fast import _core
 from imgsim_fast.comparison import METHODS
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 from tests import reference_comparison as reference
+from tests.peak_memory import peak_memory
 
 SIZES = (1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65)
 BINS = (256, 255, 64, 41, 40, 17, 8, 3, 1)
@@ -155,6 +155,8 @@ def test_made_by_hand():
     assert histogram.dense().tolist() == [[0, 2, 0], [0, 0, 7]]
     assert (histogram.total, histogram.bins) == (9, 6)
     assert pickle.loads(pickle.dumps(histogram)) == histogram
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(histogram)
     assert histogram != isf.SparseHistogram([1, 5], [2, 7], (3, 2))
     assert histogram != isf.SparseHistogram([1, 4], [2, 7], (2, 3))
     assert histogram == isf.SparseHistogram([0, 1, 5], [0, 2, 7], (2, 3))
@@ -396,34 +398,21 @@ def test_the_core_refuses_what_it_cannot_read(call):
 
 # ---- memory ----------------------------------------------------------------------------------
 
-PEAK = """
-import ctypes
+PHOTOGRAPHS = """
 import numpy as np
 import imgsim_fast as isf
-
-def figure(name):
-    for line in open("/proc/self/status"):
-        if line.startswith(name):
-            return int(line.split()[1])
 
 rng = np.random.default_rng(0)
 images = [np.clip(np.cumsum(rng.integers(-3, 4, (1000, 1000, 3), dtype=np.int8), axis=1,
                             dtype=np.int16) + 128, 0, 255).astype(np.uint8) for _ in range(2)]
 isf.compare_histograms(isf.sparse_histogram(images[0][:9]), isf.sparse_histogram(images[1][:9]))
-try:
-    ctypes.CDLL(None).malloc_trim(0)  # what lies free would hide what is needed
-except AttributeError:
-    pass
-open("/proc/self/clear_refs", "w").write("5")  # the peak begins here
-before = figure("VmRSS")
-isf.compare_histograms(*(isf.sparse_histogram(image, ignore="white") for image in images))
-print((figure("VmHWM") - before) * 1024 / 1e6)
 """
+COMPARISON = (
+    "isf.compare_histograms(*(isf.sparse_histogram(image, ignore='white') for image in images))"
+)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_two_megapixels_take_little_memory():
     """A dense histogram alone takes 67 MB as float32."""
-    done = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) <= 16
+    assert peak_memory(PHOTOGRAPHS, COMPARISON) <= 16

@@ -115,6 +115,7 @@ def test_largest_windows(isa, win):
     white = np.full((130, 140), 255, np.uint8)
     x = white - (noise(130, 140) < 3)
     check(x, alike(x), win_size=win)
+    check(x, x[::-1], win_size=win)  # the largest sums of both
     check(white, 255 - white, win_size=win)
 
 
@@ -136,6 +137,16 @@ def test_gaussian_with_a_border_of_its_own(win):
     for width in (25, 7, 3):  # mirrored once, and again
         narrow = x[:, :width]
         check(narrow, alike(narrow), win_size=3, gaussian_weights=True, sigma=7)
+
+
+@pytest.mark.parametrize(("width", "farthest"), [(12, 1000), (1010, 1010)])
+def test_a_gaussian_reaches_to_the_longer_side_or_1000_pixels(width, farthest):
+    options = {"win_size": 3, "gaussian_weights": True}
+    x = noise(8, width)
+    widest = farthest / 3.5
+    assert isf.structural_similarity(x, x, sigma=widest, **options) == 1
+    with pytest.raises(ValueError, match="does not fit into image1"):
+        isf.structural_similarity(x, x, sigma=widest + 0.2, **options)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -363,6 +374,14 @@ def test_many_equal_pairs(isa, kind):
             )
             assert many.dtype == np.float64
             assert many.tolist() == pairs
+
+
+def test_many_of_another_byte_order():
+    images = noise(3, 20, 30).astype(np.uint16)
+    plain = isf.structural_similarities(images[0], images).tolist()
+    swapped = images.astype(images.dtype.newbyteorder())
+    assert isf.structural_similarities(swapped[0], images).tolist() == plain
+    assert isf.structural_similarities(images[0], list(swapped)).tolist() == plain
 
 
 def test_many_with_channels_on_any_axis():

@@ -305,6 +305,14 @@ def as_rgb(name: str, image: ArrayLike, *, grey: bool = False) -> NDArray[np.uin
     return array
 
 
+def as_list(name: str, value: Any, kind: str) -> list[Any]:
+    """Return the elements of anything that can be iterated; `kind` says what it should be."""
+    try:
+        return list(value)
+    except (TypeError, NotImplementedError) as error:  # memoryviews raise the second
+        raise InvalidTypeError(f"{name} must be {kind}, got {value!r}") from error
+
+
 def one_for_each(name: str, value: Any, channels: int) -> list[Any]:
     """Return a number as often as there are channels, or the elements of a sequence."""
     try:

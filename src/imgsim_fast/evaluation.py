@@ -438,13 +438,13 @@ def _order(where: str, row: NDArray[Any], higher_is_better: bool) -> Integers:
 # ---- arguments -------------------------------------------------------------------------------
 
 
-def _as_list(name: str, rows: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike]:
+def _as_list(name: str, rows: Any) -> list[ArrayLike]:
     """One ranking per query, of any lengths."""
     _validate.refuse_masked(name, rows)
     try:
         if isinstance(rows, (str, bytes, Mapping)):
             raise TypeError
-        return list(rows)  # type: ignore[arg-type]
+        return list(rows)
     except (TypeError, NotImplementedError):
         raise InvalidTypeError(
             f"{name} must hold one ranking for each query, got {type(rows).__name__}"

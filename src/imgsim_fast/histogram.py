@@ -126,12 +126,7 @@ def histograms(
         views = list(stack)
         dtype = stack.dtype
     else:
-        try:
-            listed = list(images)  # type: ignore[arg-type]
-        except (TypeError, NotImplementedError) as error:
-            raise InvalidTypeError(
-                f"images must be a sequence of arrays, got {images!r}"
-            ) from error
+        listed = _validate.as_list("images", images, "a sequence of arrays")
         views = [_validate.as_pixels(f"images[{i}]", image) for i, image in enumerate(listed)]
         dtype = views[0].dtype if views else np.dtype(np.uint8)
         for i, view in enumerate(views):
@@ -186,10 +181,7 @@ def _joint(
 
 def _ranges(range: Any, channels: int) -> list[Any]:
     """Return one range per channel from a pair for all or from a sequence of pairs."""
-    try:
-        listed = list(range)
-    except (TypeError, NotImplementedError) as error:
-        raise InvalidTypeError(f"range must be two numbers or pairs, got {range!r}") from error
+    listed = _validate.as_list("range", range, "two numbers or pairs")
     if not listed:
         raise InvalidTypeError(f"range must be two numbers or pairs, got {range!r}")
     return [range] * channels if np.ndim(listed[0]) == 0 else listed

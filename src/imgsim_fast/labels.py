@@ -207,7 +207,7 @@ def _as_path(name: str, path: Path) -> str | bytes:
         given: str | bytes = os.fspath(path)
     except TypeError:
         raise InvalidTypeError(f"{name} must be a path, got {path!r}") from None
-    if not given or (b"\0" if isinstance(given, bytes) else "\0") in given:  # type: ignore[operator]
+    if not given or "\0" in os.fsdecode(given):
         raise InvalidInputError(f"{name}: {given!r} cannot be a file name")
     return given
 

@@ -280,10 +280,10 @@ def is_pair(item: object) -> bool:
     return isinstance(item, tuple) and len(item) == 2 and _ndim(item[0]) == 1
 
 
-def _ndim(item: object) -> int:
+def _ndim(item: Any) -> int:
     """Return the number of dimensions; 2 for lists of lists of different lengths."""
     try:
-        return np.ndim(item)  # type: ignore[arg-type]
+        return np.ndim(item)
     except ValueError:
         return 2
 

@@ -45,23 +45,38 @@ Integers = NDArray[np.int64]
 _PIECE = 1 << 22
 
 
-class _Neighbors(BaseEstimator):  # type: ignore[misc]
+class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both estimators share: the fitted histograms and the search in them."""
 
     if TYPE_CHECKING:
-        n_neighbors: int
-        metric: str
-        p: float
-        circular: bool | float
-        positions: Places | None
-        cost: ArrayLike | None
-        ground: str
-        threshold: float | None
-        mass: str | float
-        n_jobs: int | None
         n_features_in_: int
         n_samples_fit_: int
         _rows: Floats
+
+    def __init__(
+        self,
+        *,
+        n_neighbors: int,
+        metric: str,
+        p: float,
+        circular: bool | float,
+        positions: Places | None,
+        cost: ArrayLike | None,
+        ground: str,
+        threshold: float | None,
+        mass: str | float,
+        n_jobs: int | None,
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.metric = metric
+        self.p = p
+        self.circular = circular
+        self.positions = positions
+        self.cost = cost
+        self.ground = ground
+        self.threshold = threshold
+        self.mass = mass
+        self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -283,17 +298,11 @@ class WassersteinNeighbors(_Neighbors):
         mass: str | float = "normalize",
         n_jobs: int | None = None,
     ) -> None:
-        self.n_neighbors = n_neighbors
+        super().__init__(
+            n_neighbors=n_neighbors, metric=metric, p=p, circular=circular, positions=positions,
+            cost=cost, ground=ground, threshold=threshold, mass=mass, n_jobs=n_jobs,
+        )  # fmt: skip
         self.radius = radius
-        self.metric = metric
-        self.p = p
-        self.circular = circular
-        self.positions = positions
-        self.cost = cost
-        self.ground = ground
-        self.threshold = threshold
-        self.mass = mass
-        self.n_jobs = n_jobs
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Keep the histograms to search in.
@@ -397,7 +406,7 @@ class WassersteinNeighbors(_Neighbors):
             yield from cdist(queries[start : start + step], self._rows, **options)
 
 
-class WassersteinNeighborsClassifier(ClassifierMixin, _Neighbors):  # type: ignore[misc]
+class WassersteinNeighborsClassifier(ClassifierMixin, _Neighbors):  # type: ignore[misc]  # no types
     """Vote of the nearest neighbours by Wasserstein distance.
 
     `sklearn.neighbors.KNeighborsClassifier` for histograms, with exact neighbours.
@@ -456,17 +465,11 @@ class WassersteinNeighborsClassifier(ClassifierMixin, _Neighbors):  # type: igno
         mass: str | float = "normalize",
         n_jobs: int | None = None,
     ) -> None:
-        self.n_neighbors = n_neighbors
+        super().__init__(
+            n_neighbors=n_neighbors, metric=metric, p=p, circular=circular, positions=positions,
+            cost=cost, ground=ground, threshold=threshold, mass=mass, n_jobs=n_jobs,
+        )  # fmt: skip
         self.weights = weights
-        self.metric = metric
-        self.p = p
-        self.circular = circular
-        self.positions = positions
-        self.cost = cost
-        self.ground = ground
-        self.threshold = threshold
-        self.mass = mass
-        self.n_jobs = n_jobs
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Keep the histograms and their classes.

@@ -114,8 +114,6 @@ class SparseHistogram:
             self.counts[mine], other.counts[theirs]
         )
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         return f"<SparseHistogram {self.shape}: {self.keys.size} bins hold {self.total}>"
 
@@ -218,13 +216,13 @@ def _as_bins(bins: int | Sequence[int], channels: int) -> tuple[int, ...]:
     return numbers
 
 
-def _as_colour(ignore: str | int | Sequence[int], channels: int) -> tuple[int, ...]:
+def _as_colour(ignore: Any, channels: int) -> tuple[int, ...]:
     if isinstance(ignore, str):
         if ignore != "white":
             raise InvalidInputError(f"ignore must be 'white' or levels, got {ignore!r}")
         return (255,) * channels
     try:
-        levels: list[Any] = [ignore] if np.ndim(ignore) == 0 else list(ignore)  # type: ignore[arg-type]
+        levels = [ignore] if np.ndim(ignore) == 0 else list(ignore)
         colour = tuple(operator.index(level) for level in levels)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise InvalidTypeError(f"ignore must be 'white' or levels, got {ignore!r}") from error
@@ -238,11 +236,8 @@ def _as_colour(ignore: str | int | Sequence[int], channels: int) -> tuple[int, .
 
 
 def _as_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    try:
-        sizes = tuple(shape)
-    except (TypeError, NotImplementedError) as error:
-        raise InvalidTypeError(f"shape must be a sequence of integers, got {shape!r}") from error
-    sizes = tuple(_validate.as_count("shape", size) for size in sizes)
+    listed = _validate.as_list("shape", shape, "a sequence of integers")
+    sizes = tuple(_validate.as_count("shape", size) for size in listed)
     if not sizes or math.prod(sizes) > _MOST:
         raise InvalidInputError(f"shape must have 1 to 2**32 bins, got {shape!r}")
     return sizes

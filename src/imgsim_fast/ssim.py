@@ -289,12 +289,8 @@ def _as_images(images: Any, query: Array, dtype: np.dtype[Any], resize: bool) ->
         views = list(stack)
         _check_shapes(views[:1], query, resize)
         return views
-    try:
-        listed = list(images)
-    except (TypeError, NotImplementedError) as error:
-        raise InvalidTypeError(f"images must be a sequence of arrays, got {images!r}") from error
     views = []
-    for i, image in enumerate(listed):
+    for i, image in enumerate(_validate.as_list("images", images, "a sequence of arrays")):
         views.append(_validate.as_pixels(f"images[{i}]", image))
         _check_dtype(f"images[{i}]", np.asarray(image).dtype, dtype)
     _check_shapes(views, query, resize)

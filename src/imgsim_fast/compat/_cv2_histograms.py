@@ -33,7 +33,7 @@ _LEVELS = {1: 256, 2: 65536}  # of unsigned integers, by their size
 # ---- comparison ------------------------------------------------------------------------------
 
 
-def compareHist(H1: ArrayLike, H2: ArrayLike, method: int) -> float:  # noqa: N802
+def compareHist(H1: ArrayLike, H2: ArrayLike, method: int) -> float:  # noqa: N802 - OpenCV's name
     """Compare two histograms: ``cv2.compareHist``, but by the formula.
 
     Parameters
@@ -85,11 +85,11 @@ def compareHist(H1: ArrayLike, H2: ArrayLike, method: int) -> float:  # noqa: N8
         raise error(str(reason)) from None
 
 
-def _as_method(method: object) -> int:
+def _as_method(method: Any) -> int:
     try:
         if isinstance(method, (bool, np.bool_, np.ndarray)):
             raise TypeError
-        number = operator.index(method)  # type: ignore[arg-type]
+        number = operator.index(method)
     except TypeError:
         raise WrongTypeError(f"method must be an integer, got {method!r}") from None
     if not 0 <= number < len(_core.COMPARISONS):
@@ -107,7 +107,7 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 # ---- counting --------------------------------------------------------------------------------
 
 
-def calcHist(  # noqa: N802
+def calcHist(  # noqa: N802 - OpenCV's name
     images: Sequence[ArrayLike],
     channels: Sequence[int],
     mask: ArrayLike | None,

@@ -64,7 +64,7 @@ _EQUAL = 1e-5
 _BEYOND_SINGLE = float.fromhex("0x1.ffffffp127")
 
 
-def EMD(  # noqa: N802
+def EMD(  # noqa: N802 - OpenCV's name
     signature1: ArrayLike,
     signature2: ArrayLike,
     distType: int,
@@ -185,7 +185,7 @@ def EMD(  # noqa: N802
 # ---- arguments: always copied, lest another thread change them between check and use ----------
 
 
-def _as_metric(metric: object) -> int:
+def _as_metric(metric: Any) -> int:
     """Return one of the four numbers; any type of integer will do, as in OpenCV."""
     number = None
     if metric is not None:
@@ -193,7 +193,7 @@ def _as_metric(metric: object) -> int:
         if isinstance(metric, (bool, np.bool_, np.ndarray)):
             raise WrongTypeError(f"distType is required to be an integer, got {metric!r}")
         try:
-            number = operator.index(metric)  # type: ignore[arg-type]
+            number = operator.index(metric)
         except TypeError:
             raise WrongTypeError(f"distType is required to be an integer, got {metric!r}") from None
     if number not in _GROUNDS:

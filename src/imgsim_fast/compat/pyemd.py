@@ -275,11 +275,11 @@ def _as_distances(distance_matrix: ArrayLike, n: int) -> Floats:
     return distances
 
 
-def _as_penalty(extra_mass_penalty: object) -> float:
+def _as_penalty(extra_mass_penalty: Any) -> float:
     try:
         if isinstance(extra_mass_penalty, (bool, np.bool_)):
             raise TypeError
-        penalty = float(extra_mass_penalty)  # type: ignore[arg-type]
+        penalty = float(extra_mass_penalty)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidTypeError(
             f"extra_mass_penalty must be a number, got {extra_mass_penalty!r}"

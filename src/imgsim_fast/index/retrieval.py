@@ -182,11 +182,11 @@ def evaluate(
     )  # fmt: skip
 
 
-def _as_at(k: int | Iterable[int]) -> tuple[int, ...]:
+def _as_at(k: Any) -> tuple[int, ...]:
     try:
-        several = tuple(k)  # type: ignore[arg-type]
+        several = tuple(k)
     except TypeError:
-        return (_validate.as_count("k", k),)  # type: ignore[arg-type]
+        return (_validate.as_count("k", k),)
     if not several:
         raise InvalidInputError("k must hold at least one integer")
     return tuple(_validate.as_count("k", one) for one in several)

@@ -231,7 +231,7 @@ class KullbackLeibler(HistogramComparison):
     near_identical = 0.03
 
 
-def _as_color(ignore: object) -> tuple[int, ...] | None:
+def _as_color(ignore: Any) -> tuple[int, ...] | None:
     if ignore is None:
         return None
     if isinstance(ignore, str):
@@ -239,7 +239,7 @@ def _as_color(ignore: object) -> tuple[int, ...] | None:
             raise InvalidInputError(f"ignore must be 'white' or three numbers, got {ignore!r}")
         return _WHITE
     try:
-        color = tuple(as_count("ignore", level, least=0) for level in ignore)  # type: ignore[attr-defined]
+        color = tuple(as_count("ignore", level, least=0) for level in ignore)
     except TypeError as error:
         raise InvalidTypeError(
             f"ignore must be 'white' or three numbers, got {ignore!r}"

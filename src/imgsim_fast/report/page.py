@@ -262,8 +262,9 @@ class _Curves:
 
 def _axis(report: SearchReport) -> GreyAxis:
     bins = 0 if report.query.counts is None else len(report.query.counts)
+    given: Any = report.options.get("range") or (0, 256)
     try:
-        low, high = (float(v) for v in report.options.get("range") or (0, 256))  # type: ignore[attr-defined]
+        low, high = (float(edge) for edge in given)
     except (TypeError, ValueError):
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
