@@ -182,4 +182,78 @@ double sum_of(const double* a, double fa, const double* b, double fb, std::size_
   return sum_of_parts(sums);
 }
 
+// ---- p log(p / q) ----------------------------------------------------------------------------
+
+#ifdef IMGSIM_VECTORS
+typedef std::uint64_t PartBits __attribute__((vector_size(kVectorBytes)));
+#else
+using PartBits = std::uint64_t;
+#endif
+
+inline PartBits bits_of(Part x) {
+  PartBits bits;
+  IMGSIM_MEMCPY(&bits, &x, sizeof bits);
+  return bits;
+}
+
+inline Part from_bits(PartBits bits) {
+  Part x;
+  IMGSIM_MEMCPY(&x, &bits, sizeof x);
+  return x;
+}
+
+// log(p / q), to some 2^-52, for p, q and their ratio within kFarthest: it is 2^e x with x between
+// the roots of 1/2 and 2, and log x = 2 artanh((x - 1) / (x + 1)), where p - q 2^e loses nothing.
+constexpr double kFarthest = 1e300;
+
+inline Part log_of_ratio(Part p, Part q, Part ratio) {
+  constexpr std::uint64_t kOne = 0x3FF0000000000000, kRootOfHalf = 0x3FE6A09E667F3BCD;
+  constexpr double kArtanh[] = {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13,
+                                1.0 / 11, 1.0 / 9,  1.0 / 7,  1.0 / 5,  1.0 / 3};
+  constexpr double kLogHigh = 0x1.62e42feep-1, kLogLow = 0x1.a39ef35793c76p-33;  // of 2
+  const PartBits biased = (bits_of(ratio) + (kOne - kRootOfHalf)) >> 52;         // e + 1023
+  const Part e = from_bits(biased | bits_of(filled(0x1p52))) - (0x1p52 + 1023.0);
+  const Part near = q * from_bits(biased << 52);
+  const Part s = (p - near) / (p + near), z = s * s;
+  Part sum = filled(kArtanh[0]);
+  IMGSIM_UNROLL
+  for (std::size_t k = 1; k < 10; ++k) sum = sum * z + kArtanh[k];
+  return e * kLogHigh + (2.0 * s + (2.0 * s * z * sum + e * kLogLow));
+}
+
+inline Part smaller_of(Part a, Part b) {
+  return a < b ? a : b;
+}
+inline Part larger_of(Part a, Part b) {
+  return a > b ? a : b;
+}
+
+bool divergence(const double* a, double fa, const double* b, double fb, double missing,
+                std::size_t n, double* sum) {
+  Part sums[kParts] = {};
+  const Part zero = Part{}, one = filled(1.0);
+  Part least = one, largest = one;
+  const auto take = [&](const double* x, const double* y) {
+    IMGSIM_UNROLL
+    for (std::size_t k = 0; k < kParts; ++k) {
+      const Part in_a = load_part(x + k * kPartSize), in_b = load_part(y + k * kPartSize);
+      const Part there = in_b != zero ? in_b * fb : filled(missing);
+      const Part p = in_a != zero ? in_a * fa : one, q = in_a != zero ? there : one, ratio = p / q;
+      least = smaller_of(smaller_of(p, q), smaller_of(ratio, least));
+      largest = larger_of(larger_of(p, q), larger_of(ratio, largest));
+      sums[k] += p * log_of_ratio(p, q, ratio);
+    }
+  };
+  std::size_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) take(a + j, b + j);
+  if (j < n) take(Rest(a + j, n - j, 0.0).values, Rest(b + j, n - j, 0.0).values);
+  double ends[2][kPartSize];
+  IMGSIM_MEMCPY(ends[0], &least, sizeof ends[0]);
+  IMGSIM_MEMCPY(ends[1], &largest, sizeof ends[1]);
+  for (std::size_t l = 0; l < kPartSize; ++l)
+    if (!(ends[0][l] > 1 / kFarthest && ends[1][l] < kFarthest)) return false;
+  *sum = sum_of_parts(sums);
+  return true;
+}
+
 }  // namespace

@@ -59,6 +59,7 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     sum_of<Chi2Alt>,
     sum_of<Smaller>,
     sum_of<RootGap>,
+    divergence,
     slide_columns,
     box_row,
     filtered_row,

@@ -220,6 +220,10 @@ struct KernelTable {
   // (p - q)^2 / p where p != 0; (p - q)^2 / (p + q) where that is not 0; min(p, q);
   // (sqrt p - sqrt q)^2.
   BinSum chi2, chi2_alt, smaller, root_gap;
+  // p log(p / q) where p != 0, with q = missing where b[j] is 0. False, and no sum, where p, q or
+  // p / q is not well within the range of doubles.
+  bool (*divergence)(const double* a, double fa, const double* b, double fb, double missing,
+                     std::size_t n, double* sum);
 
   // ---- structural similarity ----
 

@@ -187,16 +187,20 @@ double sum_over_bins(BinSum term, const Side& a, double fa, const Side& b, doubl
 }
 
 double divergence(const Side& a, const Side& b, const Shares& shares) {
+  constexpr std::size_t kFew = 64;  // bins whose sum loses next to nothing where terms cancel
+  const double missing = kMissing * shares.den;
   alignas(64) double scratch_a[kBlock], scratch_b[kBlock];
   ExactSum sum;
   for_each_block(a.blocks.bins(), [&](std::size_t begin, std::size_t n) {
     const double* x = a.blocks.at(begin, n, scratch_a);
     const double* y = b.blocks.at(begin, n, scratch_b);
-    for (std::size_t j = 0; j < n;) {
-      double few = 0;
-      for (const std::size_t end = std::min(j + 16, n); j < end; ++j)
-        if (x[j] != 0.0) few += divergence_term(x[j], y[j], shares);
-      sum.add(few);
+    for (std::size_t j = 0; j < n; j += kFew) {
+      const std::size_t few = std::min(kFew, n - j);
+      double part = 0;
+      if (!kernels().divergence(x + j, shares.fa, y + j, shares.fb, missing, few, &part))
+        for (std::size_t k = j; k < j + few; ++k)
+          if (x[k] != 0.0) part += divergence_term(x[k], y[k], shares);
+      sum.add(part);
     }
   });
   return sum.value() / shares.den;
@@ -337,7 +341,7 @@ ComparisonResult compare(Comparison method, bool normalize, const Side& a, const
 }
 
 double nanoseconds_per_bin(Comparison method) {
-  return method == Comparison::kl ? 8.0 : method == Comparison::bhattacharyya ? 2.0 : 0.7;
+  return method == Comparison::kl ? 2.5 : method == Comparison::bhattacharyya ? 2.0 : 0.7;
 }
 
 }  // namespace

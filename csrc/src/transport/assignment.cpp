@@ -1,6 +1,7 @@
 #include "transport/assignment.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "transport/rounded_assignment.hpp"
@@ -83,13 +84,18 @@ class Assigner {
   }
 
   void free_rows_that_are_not_tight(bool all_tight) {
+    double largest = 0.0;
+    for (std::size_t i = 0; i < n_; ++i) {
+      const std::int32_t j = column_of_[i];
+      if (j != kFree) largest = std::max({largest, std::fabs(v_[j]), std::fabs(row(i)[j])});
+    }
     for (std::size_t i = 0; i < n_; ++i) {
       const std::int32_t j = column_of_[i];
       if (j != kFree) {
         if (all_tight) continue;
         double least;
         graph_.minima(i, 1, v_, &least);
-        if (row(i)[j] - v_[j] - least <= tolerance_) continue;
+        if (row(i)[j] - v_[j] - least <= tolerance_ * largest) continue;
         row_of_[j] = column_of_[i] = kFree;
       }
       free_[free_n_++] = static_cast<std::int32_t>(i);

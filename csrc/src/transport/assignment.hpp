@@ -16,9 +16,9 @@ struct Assignment {
   bool complete;                  // false: a search found no way (the costs have changed meanwhile)
 };
 
-// `largest` is that of all costs, by magnitude; reduced costs down to -tolerance count as 0; `keys`
-// has room for n rows of n values, padded to kSingles. False when interrupted. O(n^3), mostly far
-// less.
+// `largest` is that of all costs, by magnitude; reduced costs count as 0 down to -tolerance times
+// the largest potential or cost of the permutation; `keys` has room for n rows of n values, padded
+// to kSingles. False when interrupted. O(n^3), mostly far less.
 bool assign(const DenseGraph& graph, double largest, double tolerance, std::int32_t* keys,
             Workspace& space, Interrupt& interrupt, Assignment* out);
 

@@ -366,27 +366,29 @@ bool is_uniform(const Block& block) {
 bool solve_assignment(const DenseGraph& graph, const CostFacts& facts, Narrow* narrow,
                       Workspace& space, Interrupt& interrupt, Block* block) {
   Assignment found;
-  if (!assign(graph, facts.largest, kTolerance * facts.largest,
-              narrow->take<std::int32_t>(graph, space), space, interrupt, &found)) {
+  if (!assign(graph, facts.largest, kTolerance, narrow->take<std::int32_t>(graph, space), space,
+              interrupt, &found)) {
     block->status = TransportStatus::cancelled;
     return true;
   }
   if (!found.complete) return false;
-  double largest = 0.0, sum = 0.0;
+  double largest = 0.0, sum = 0.0, worst = 0.0;
   constexpr std::size_t kRows = 16;
   std::array<double, kRows> least;
   for (std::size_t i = 0; i < graph.n; ++i) {
     if (i % kRows == 0) graph.minima(i, std::min(kRows, graph.n - i), found.v, least.data());
     const auto j = static_cast<std::size_t>(found.column_of[i]);
     const double cost = graph.cost(i, j), u = cost - found.v[j];
-    if (cost == facts.forbidden || least[i % kRows] - u < -kTolerance * facts.largest) return false;
+    if (cost == facts.forbidden) return false;
     block->u[i] = {u, 0.0};
     block->v[j] = {found.v[j], 0.0};
     block->arcs[i] = {static_cast<std::int32_t>(i), found.column_of[i], block->supply.units[i],
                       block->supply.rest(i), cost};
     sum += std::fabs(cost);
-    largest = std::max({largest, std::fabs(u), std::fabs(found.v[j])});
+    worst = std::max(worst, u - least[i % kRows]);
+    largest = std::max({largest, std::fabs(cost), std::fabs(u), std::fabs(found.v[j])});
   }
+  if (worst > kTolerance * largest) return false;
   if (!facts.whole && largest * static_cast<double>(graph.n) > kWorthRefining * sum) return false;
   block->arcs_n = graph.n;
   block->whole = facts.whole;

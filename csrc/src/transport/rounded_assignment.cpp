@@ -1,7 +1,6 @@
 #include "transport/rounded_assignment.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -13,6 +12,7 @@ constexpr std::size_t kRowsAtATime = 16;
 constexpr std::int32_t kUnreached = std::numeric_limits<std::int32_t>::max();
 constexpr std::int32_t kLargestKey = std::int32_t{1} << 29;
 constexpr int kMostScale = 1000;  // powers of two
+constexpr double kFarAbove = 64.0;
 
 class RoundedAssigner {
  public:
@@ -21,6 +21,7 @@ class RoundedAssigner {
       : graph_(graph),
         n_(graph.n),
         m_((n_ + kSingles - 1) / kSingles * kSingles),
+        space_(space),
         interrupt_(interrupt),
         out_(out),
         keys_(keys) {
@@ -56,27 +57,30 @@ class RoundedAssigner {
     return row(i)[j] - static_cast<std::int32_t>(j);
   }
 
-  // Each row less its least cost, times a power of two: at most 2^(29 - bits), as costs may be
-  // negative. With potentials above -2^29 all sums of three such keys then stay below 2^31.
+  // Each row less its least cost, times a power of two: at most 2^(29 - bits). With potentials
+  // above -2^29 all sums of three such keys then stay below 2^31. Costs far above the rows' least
+  // ones, as those that stand for forbidden arcs, are cut off: they would take the digits of the
+  // others.
   bool round(double largest) {
-    int exponent;
-    std::frexp(largest, &exponent);
-    const auto bits = static_cast<int>(bits_);
-    const int scale = std::min(28 - bits - exponent, kMostScale);
-    const double factor = std::ldexp(1.0, scale), most = std::ldexp(1.0, 29 - bits);
-    unit_ = std::ldexp(1.0, -scale - bits);
+    double* least = space_.take<double>(n_);
     std::fill_n(out_.v, graph_.padded, 0.0);
-    std::array<double, kRowsAtATime> least;
     for (std::size_t i = 0; i < n_; i += kRowsAtATime) {
       if (interrupt_.due()) return false;
-      const std::size_t rows = std::min(n_ - i, kRowsAtATime);
-      graph_.minima(i, rows, out_.v, least.data());
-      for (std::size_t r = 0; r < rows; ++r) {
-        std::int32_t* keys = keys_ + (i + r) * m_;
-        graph_.table->to_keys(graph_.costs + (i + r) * graph_.stride, least[r], factor, most, bits_,
-                              n_, keys);
-        std::fill(keys + n_, keys + m_, 2 * kLargestKey);
-      }
+      graph_.minima(i, std::min(n_ - i, kRowsAtATime), out_.v, least + i);
+    }
+    const double dear = kFarAbove * *std::max_element(least, least + n_);
+    int exponent;
+    std::frexp(dear > 0 ? std::min(dear, 2 * largest) : 2 * largest, &exponent);
+    const auto bits = static_cast<int>(bits_);
+    const int scale = std::min(29 - bits - exponent, kMostScale);
+    const double factor = std::ldexp(1.0, scale), most = std::ldexp(1.0, 29 - bits);
+    unit_ = std::ldexp(1.0, -scale - bits);
+    for (std::size_t i = 0; i < n_; ++i) {
+      if (interrupt_.due()) return false;
+      std::int32_t* keys = keys_ + i * m_;
+      graph_.table->to_keys(graph_.costs + i * graph_.stride, least[i], factor, most, bits_, n_,
+                            keys);
+      std::fill(keys + n_, keys + m_, 2 * kLargestKey);
     }
     return true;
   }
@@ -129,6 +133,7 @@ class RoundedAssigner {
   const DenseGraph& graph_;
   std::size_t n_, m_;
   unsigned bits_ = 4;
+  Workspace& space_;
   Interrupt& interrupt_;
   RoundedAssignment out_;
   std::int32_t *keys_, *v_, *owner_u_, *distances_, *from_;
