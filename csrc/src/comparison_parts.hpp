@@ -9,6 +9,7 @@
 
 #include "imgsim/histogram_comparison.hpp"
 #include "imgsim/parallel.hpp"
+#include "kernels/kernel_table.hpp"
 #include "transport/exact_sum.hpp"
 
 namespace imgsim {
@@ -77,6 +78,21 @@ inline double divergence_term(double a, double b, const Shares& shares) {
   const double log_q =
       b != 0.0 ? std::log(b) + std::log(shares.fb) : std::log(kMissing) + std::log(shares.den);
   return p * (log_p - log_q);
+}
+
+// Adds p log(p / q) of n bins, times den.
+inline void add_divergence(const double* a, const double* b, std::size_t n, const Shares& shares,
+                           ExactSum* sum) {
+  constexpr std::size_t kFew = 64;  // bins whose sum loses next to nothing where terms cancel
+  for (std::size_t j = 0; j < n; j += kFew) {
+    const std::size_t few = std::min(kFew, n - j);
+    double part = 0;
+    if (!kernels().divergence(a + j, shares.fa, b + j, shares.fb, kMissing * shares.den, few,
+                              &part))
+      for (std::size_t k = j; k < j + few; ++k)
+        if (a[k] != 0.0) part += divergence_term(a[k], b[k], shares);
+    sum->add(part);
+  }
 }
 
 // out[r] = compare(r).value for all rows; the lowest row whose status is not good stops the batch.

@@ -187,21 +187,11 @@ double sum_over_bins(BinSum term, const Side& a, double fa, const Side& b, doubl
 }
 
 double divergence(const Side& a, const Side& b, const Shares& shares) {
-  constexpr std::size_t kFew = 64;  // bins whose sum loses next to nothing where terms cancel
-  const double missing = kMissing * shares.den;
   alignas(64) double scratch_a[kBlock], scratch_b[kBlock];
   ExactSum sum;
   for_each_block(a.blocks.bins(), [&](std::size_t begin, std::size_t n) {
-    const double* x = a.blocks.at(begin, n, scratch_a);
-    const double* y = b.blocks.at(begin, n, scratch_b);
-    for (std::size_t j = 0; j < n; j += kFew) {
-      const std::size_t few = std::min(kFew, n - j);
-      double part = 0;
-      if (!kernels().divergence(x + j, shares.fa, y + j, shares.fb, missing, few, &part))
-        for (std::size_t k = j; k < j + few; ++k)
-          if (x[k] != 0.0) part += divergence_term(x[k], y[k], shares);
-      sum.add(part);
-    }
+    add_divergence(a.blocks.at(begin, n, scratch_a), b.blocks.at(begin, n, scratch_b), n, shares,
+                   &sum);
   });
   return sum.value() / shares.den;
 }

@@ -64,17 +64,24 @@ class Tally {
         return add_terms(kernels().chi2_alt, a, b, n);
       case Comparison::bhattacharyya:
         return add_terms(kernels().root_gap, a, b, n);
-      case Comparison::kl:
-        for (std::size_t i = 0; i < n; ++i)
-          if (a[i] != 0) sum_.add(divergence_term(a[i], b[i], shares_));
-        return;
+      case Comparison::kl: {
+        alignas(64) double wide_a[kBlock], wide_b[kBlock];
+        kernels().widen_u32(a, n, wide_a);
+        kernels().widen_u32(b, n, wide_b);
+        return add_divergence(wide_a, wide_b, n, shares_, &sum_);
+      }
     }
   }
 
   // Counts of bins that `b` lacks; only if wants_missing().
   void add_missing(const std::uint32_t* a, std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i)
-      if (a[i] != 0) sum_.add(divergence_term(a[i], 0.0, shares_));
+    const double none[kBlock] = {};
+    alignas(64) double wide[kBlock];
+    for (std::size_t i = 0; i < n; i += kBlock) {
+      const std::size_t some = std::min(kBlock, n - i);
+      kernels().widen_u32(a + i, some, wide);
+      add_divergence(wide, none, some, shares_, &sum_);
+    }
   }
 
   double value() const {
