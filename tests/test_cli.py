@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 from click.testing import CliRunner
 
 import imgsim_fast as isf
+import imgsim_fast_command
 from imgsim_fast import cli
 from imgsim_fast.index import Index
 from tests.cli_tools import COMMAND, COMMANDS, photos, process, write
@@ -400,6 +402,47 @@ def test_interruption_while_loading_is_130(module):
         [sys.executable, "-c", INTERRUPTED_WHILE_LOADING, module], capture_output=True, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr.split()) == (130, b"", [b"interrupted"])
+
+
+SIGNALLED_WHILE_LOADING = """
+import importlib.abc, os, signal, sys
+wanted = sys.argv[1]
+class Interrupting(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == wanted:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+{before}
+from imgsim_fast_command import main
+assert "numpy" not in sys.modules
+sys.argv = ["imgsim", "--version"]
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to one process")
+@pytest.mark.parametrize(
+    "module", ["numpy", "numpy._core.multiarray", "imgsim_fast._core", "imgsim_fast.cli", "click"]
+)
+def test_ctrl_c_while_loading_is_130(module):
+    """Also in the middle of NumPy, which makes another error of it."""
+    program = SIGNALLED_WHILE_LOADING.format(before="")
+    done = subprocess.run([sys.executable, "-c", program, module], capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to one process")
+def test_whoever_ignores_ctrl_c_goes_on(folder):
+    program = SIGNALLED_WHILE_LOADING.format(before="signal.signal(signal.SIGINT, signal.SIG_IGN)")
+    done = subprocess.run([sys.executable, "-c", program, "numpy"], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_command_is_the_module_that_catches_ctrl_c():
+    (command,) = entry_points(group="console_scripts", name="imgsim")
+    assert command.value == "imgsim_fast_command:main"
+    assert command.load() is imgsim_fast_command.main
 
 
 @pytest.mark.parametrize("extra", [[], ["--json"]])

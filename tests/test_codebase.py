@@ -158,7 +158,7 @@ def test_python_modules_do_not_import_in_circles():
 
 
 FOREIGN = {"cv2", "ot", "scipy", "faiss", "skimage", "sklearn", "joblib", "torch", "matplotlib"}
-RUNTIME = {"numpy", "PIL", "click", "rich", "jinja2", "imgsim_fast"}
+RUNTIME = {"numpy", "PIL", "click", "rich", "jinja2", "imgsim_fast", "imgsim_fast_command"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
