@@ -116,12 +116,15 @@ def test_masks(bins):
 
 def test_nothing_to_count():
     image = photograph(5, 6)
-    hidden = isf.sparse_histogram(image, mask=np.zeros((5, 6), bool))
-    for histogram in (hidden, isf.sparse_histogram(image[:0]), isf.sparse_histogram(image[:, :0])):
-        assert histogram.total == histogram.keys.size == 0
-        assert histogram.bins == 2**24
+    with pytest.raises(InvalidInputError, match="mask is 0 at all 30 pixels"):
+        isf.sparse_histogram(image, mask=np.zeros((5, 6), bool))
+    for view in (image[:0], image[:, :0], image[:0, :0, 0]):
+        with pytest.raises(InvalidInputError, match=r"image has no pixels: its shape is \(0,|5, 0"):
+            isf.sparse_histogram(view, mask=np.zeros(view.shape[:2], bool))
     white = isf.sparse_histogram(np.full((5, 6, 3), 255, np.uint8), ignore="white")
-    assert white == hidden
+    assert white.total == white.keys.size == 0
+    assert white.bins == 2**24
+    assert white == isf.SparseHistogram([], [], (256, 256, 256))
 
 
 @pytest.mark.parametrize("bins", [256, 10])

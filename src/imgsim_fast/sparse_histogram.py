@@ -146,12 +146,13 @@ def sparse_histogram(
     Returns
     -------
     SparseHistogram
-        Of shape (bins,) or (b1, ..., bc). Empty if there are no pixels to count.
+        Of shape (bins,) or (b1, ..., bc). Empty if all pixels lie in the bin of `ignore`.
 
     Raises
     ------
     InvalidInputError, InvalidTypeError
-        An argument cannot be used; the message names it and its value.
+        An argument cannot be used, the image has no pixels, or the mask hides all of them; the
+        message names the argument and its value.
 
     Notes
     -----
@@ -174,6 +175,10 @@ def sparse_histogram(
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     numbers = _as_bins(bins, channels)
     selected = _validate.as_mask(mask, pixels.shape[:2])
+    if selected is not None and not selected.any():
+        raise InvalidInputError(
+            f"mask is 0 at all {selected.size} pixels: it must be nonzero where pixels count"
+        )
     ignored = None if ignore is None else _key(_as_colour(ignore, channels), numbers)
     histogram = SparseHistogram.__new__(SparseHistogram)
     histogram._set(*_core.sparse_histogram(pixels, selected, numbers, ignored), numbers)
@@ -199,6 +204,8 @@ def _as_bytes(image: ArrayLike) -> NDArray[np.uint8]:
             f"image must have shape (h, w) or (h, w, c) with 1 to {_MOST_CHANNELS} channels, got "
             f"{pixels.shape}"
         )
+    if pixels.size == 0:
+        raise InvalidInputError(f"image has no pixels: its shape is {pixels.shape}")
     if pixels.shape[0] * pixels.shape[1] >= _MOST:
         raise InvalidInputError(f"image has shape {pixels.shape}: 2**32 pixels or more")
     return pixels
