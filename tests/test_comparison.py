@@ -430,3 +430,11 @@ sys.exit(2)
 def test_ctrl_c_stops_a_batch():
     done = subprocess.run([sys.executable, "-c", INTERRUPT], capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_bin_of_nothing_does_not_cost_kl_its_digits(isa):
+    """A denormal bin sends its neighbours the slow way, where nearly equal bins cancel too."""
+    near = 4096.0 * (1 + 1e-9)
+    with_it = isf.compare_histograms([4096.0, 5e-324], [near, 5e-324], "kl")
+    assert with_it == pytest.approx(isf.compare_histograms([4096.0], [near], "kl"), rel=1e-14)
+    assert with_it == pytest.approx(reference.comparison([4096.0], [near], "kl"), rel=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import imgsim_fast as isf
 from imgsim_fast.compat import pot, pyemd
-from imgsim_fast.errors import InvalidInputError
+from imgsim_fast.errors import InvalidInputError, OutOfRangeError
 from tests.reference_transport import near
 
 inf = math.inf
@@ -121,3 +122,47 @@ def test_drop_ins():
                 call(a, b, cost)
         with pytest.raises(InvalidInputError, match=rf"^distance_matrix\[{i}, {j}\] is nan"):
             pyemd.emd(a, b, cost)
+
+
+# ---- costs of very different size ----------------------------------------------------------------
+
+SPREAD = [
+    [[-275, -155, 277, -273], [-108, 245, -151, 173], [51, 138, 30, 59], [-192, 215, -27, 46]],
+    [[-53, -88, 97, 23], [-51, 26, 6, -40], [98, -59, -40, 45], [88, 24, -80, 3]],
+]
+
+
+@pytest.mark.parametrize("exponents", SPREAD)
+@pytest.mark.parametrize(("a", "b"), [([1, 1, 1, 1], [1, 1, 1, 1]), ([1, 5, 1, 2], [5, 1, 2, 1])])
+def test_a_dear_plan_does_not_look_optimal(exponents, a, b):
+    """Rounding errors of the dearest potentials hid plans that cost far less."""
+    cost = 10.0 ** np.array(exponents)
+    units = itertools.permutations([j for j, mass in enumerate(b) for _ in range(mass)])
+    rows = [i for i, mass in enumerate(a) for _ in range(mass)]
+    least = min(math.fsum(cost[i, j] for i, j in zip(rows, to, strict=True)) for to in set(units))
+    for first, second, matrix in ((a, b, cost), (b, a, cost.T)):
+        try:
+            found = isf.emd(first, second, matrix)
+        except OutOfRangeError:
+            continue
+        assert found == pytest.approx(least, rel=1e-9)
+
+
+@pytest.mark.parametrize("equal", [True, False])
+@pytest.mark.parametrize(
+    ("n", "spread"), [(4, 30), (8, 30), (16, 20), (16, 40), (16, 100), (40, 60)]
+)
+def test_wide_costs_have_the_same_optimum_from_both_sides(isa, n, spread, equal):
+    solved = 0
+    for seed in range(60):
+        rng = np.random.default_rng((seed, n, spread))
+        cost = 10.0 ** np.round(rng.uniform(-spread, spread, (n, n)))
+        a = np.ones(n, int) if equal else rng.integers(1, 9, n)
+        b = rng.permutation(a)
+        try:
+            found = isf.emd(a, b, cost), isf.emd(b, a, cost.T.copy())
+        except OutOfRangeError:
+            continue
+        assert found[0] == pytest.approx(found[1], rel=1e-9)
+        solved += 1
+    assert solved >= 40

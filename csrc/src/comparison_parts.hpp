@@ -72,7 +72,8 @@ struct Shares {
 inline double divergence_term(double a, double b, const Shares& shares) {
   const double p = a * shares.fa, q = b != 0.0 ? b * shares.fb : kMissing * shares.den;
   const double ratio = p / q;
-  if (ratio > 1e-300 && ratio < 1e300 && q > 1e-290) return p * std::log(ratio);
+  if (ratio > 1e-300 && ratio < 1e300 && q > 1e-290)  // near 1 the ratio has lost what matters
+    return p * (ratio > 0.5 && ratio < 2 ? std::log1p((p - q) / q) : std::log(ratio));
   // Logarithms of the factors: the products may have left the range.
   const double log_p = std::log(a) + std::log(shares.fa);
   const double log_q =

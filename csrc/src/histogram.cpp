@@ -67,6 +67,7 @@ Pixel load(const std::uint8_t* address) {
 // Calls use(pixels, n) over runs of contiguous pixels that together are the selected pixels.
 template <class Pixel, class Use>
 void for_each_run(const ImageView& image, const MaskView& mask, Use use) {
+  if (image.width == 0 || image.height == 0) return;  // no pixel to point at
   const bool packed = image.pixel_stride == static_cast<std::ptrdiff_t>(sizeof(Pixel));
   const bool aligned = reinterpret_cast<std::uintptr_t>(image.data) % alignof(Pixel) == 0 &&
                        image.row_stride % static_cast<std::ptrdiff_t>(alignof(Pixel)) == 0;

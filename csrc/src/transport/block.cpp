@@ -21,6 +21,7 @@ constexpr std::size_t kWorthSingles = 2048;  // arcs from which single precision
 // Reduced costs below -2^-49 of the largest cost are improvements; above, rounding errors.
 constexpr double kTolerance = 0x1p-49;
 constexpr int kRefreshes = 3;
+constexpr int kMostRefreshes = 64;
 constexpr std::int64_t kFewPivots = 8;
 // Potentials so many times the cost of a unit of mass are worth twice the precision.
 constexpr double kWorthRefining = 0x1p9;
@@ -197,10 +198,8 @@ class BlockSimplex {
     if (block_->status == TransportStatus::cancelled) return;
     keep_plan(supply, demand);
     if (block_->status == TransportStatus::optimal && is_worth_refining()) {
-      block_->twofold = true;
-      block_->status = method_.refine(0x1p-52 * mean_cost(), limit_, block_->u, block_->v);
+      refine(supply, demand);
       if (block_->status == TransportStatus::cancelled) return;
-      keep_plan(supply, demand);
     }
     if (block_->status == TransportStatus::optimal && most_negative_ != kNone) {
       repair(supply, demand);
@@ -216,24 +215,43 @@ class BlockSimplex {
 
  private:
   // Potentials gather rounding errors: they are computed afresh until that changes no sign. Where
-  // they are far below the largest cost, so is then the tolerance.
+  // they are far below the largest cost, so is then the tolerance, and again where better plans
+  // have made them smaller.
   TransportStatus optimize() {
     if (facts_.whole) return method_.run(0.5, limit_);
     double tolerance = kTolerance * facts_.largest;
     TransportStatus status = method_.run(tolerance, limit_);
-    for (int k = 0; k < kRefreshes && status == TransportStatus::optimal; ++k) {
+    const auto finer = [this] { return kTolerance * method_.largest_potential(); };
+    bool much_finer = false;
+    for (int k = 0; status == TransportStatus::optimal && (k < kRefreshes || much_finer); ++k) {
+      if (k == kMostRefreshes) {
+        too_coarse_ = true;
+        break;
+      }
       const std::int64_t before = method_.pivots();
       // A few pivots leave errors far below the tolerance.
       const bool fresh = k == 0 && before <= kFewPivots;
       if (!fresh) method_.refresh_potentials();
-      const double finer = kTolerance * method_.largest_potential();
-      const bool much_finer = finer < 0.25 * tolerance;
+      much_finer = finer() < 0.25 * tolerance;
       if (fresh && !much_finer) break;
-      if (much_finer) tolerance = finer;
+      if (much_finer) tolerance = finer();
       status = method_.run(tolerance, limit_);
       if (method_.is_noisy() || (method_.pivots() == before && !much_finer)) break;
+      much_finer = finer() < 0.25 * tolerance;
     }
     return status;
+  }
+
+  // With twice the precision, and a tolerance that follows the cost of the plan down.
+  void refine(const std::int64_t* supply, const std::int64_t* demand) {
+    block_->twofold = true;
+    for (int k = 0; k < kMostRefreshes; ++k) {
+      const double mean = mean_cost();
+      block_->status = method_.refine(0x1p-52 * mean, limit_, block_->u, block_->v);
+      if (block_->status == TransportStatus::cancelled) return;
+      keep_plan(supply, demand);
+      if (block_->status != TransportStatus::optimal || !(mean_cost() < 0.25 * mean)) return;
+    }
   }
 
   // The flows that the tree gives to the masses as they are, without perturbation.
@@ -298,7 +316,7 @@ class BlockSimplex {
 
   bool is_worth_refining() const {
     const double mean = mean_cost();
-    if (method_.is_noisy()) return true;
+    if (method_.is_noisy() || too_coarse_) return true;
     return !facts_.whole && mean > 0.0 && method_.largest_potential() > kWorthRefining * mean;
   }
 
@@ -312,6 +330,7 @@ class BlockSimplex {
   Block* block_;
   NetSupply net_;
   NetworkSimplex<Graph, Words, Clock> method_;
+  bool too_coarse_ = false;            // the tolerance has not reached the potentials
   std::size_t most_negative_ = kNone;  // the node whose flow to its parent is most negative
 };
 
@@ -429,6 +448,34 @@ bool keeps_out(const DenseGraph& graph, double ceiling, const Block& block) {
   return true;
 }
 
+// Whether no plan costs notably less, in twice the precision. Only costs of very different size can
+// hide one: others are not looked at again.
+bool is_certified(const DenseGraph& graph, const CostFacts& facts, const Block& block,
+                  Workspace& space) {
+  constexpr double kWideCosts = 0x1p40, kNotable = 0x1p-36;
+  double cost = 0.0, mass = 0.0;
+  const auto flow_of = [](const BlockArc& arc) {
+    return static_cast<double>(arc.units) + arc.rest;
+  };
+  for (std::size_t k = 0; k < block.arcs_n; ++k) {
+    cost += flow_of(block.arcs[k]) * std::fabs(block.arcs[k].cost);
+    mass += flow_of(block.arcs[k]);
+  }
+  if (block.whole || facts.largest * mass <= kWideCosts * cost) return true;
+  auto* excess = space.take_filled<double>(graph.n, 0.0);
+  for (std::size_t i = 0; i < graph.n; ++i)
+    for (std::size_t j = 0; j < graph.m; ++j)
+      excess[i] = std::max(excess[i], -subtract(graph.cost(i, j), block.u[i], block.v[j]).value());
+  double gap = 0.0;
+  for (std::size_t k = 0; k < block.arcs_n; ++k) {
+    const BlockArc& arc = block.arcs[k];
+    const auto i = static_cast<std::size_t>(arc.row), j = static_cast<std::size_t>(arc.column);
+    const double reduced = subtract(arc.cost, block.u[i], block.v[j]).value();
+    gap += flow_of(arc) * (excess[i] + std::fabs(reduced));
+  }
+  return gap <= kNotable * cost;
+}
+
 }  // namespace
 
 void solve_block(const GroundDistance& ground, const TransportOptions& options, Costs* costs,
@@ -453,7 +500,8 @@ void solve_block(const GroundDistance& ground, const TransportOptions& options, 
   MassVector supply = copy_of(block->supply, space), demand = copy_of(block->demand, space);
   add_singles(&graph, facts.largest, narrow, space);
   simplex(graph, facts, options, steps, space, interrupt, block);
-  if (!block->twofold || block->status != TransportStatus::optimal || !is_too_wide(*block)) return;
+  if (block->status != TransportStatus::optimal || block->blocked) return;
+  if (!(block->twofold && is_too_wide(*block)) && is_certified(graph, facts, *block, space)) return;
 
   // Twice the precision is not enough beside costs so far above the others: solve without them, and
   // see whether the potentials would take them in.
@@ -469,7 +517,8 @@ void solve_block(const GroundDistance& ground, const TransportOptions& options, 
   simplex(lower, lower_facts, options, steps, space, interrupt, block);
   if (block->status != TransportStatus::optimal) return;
   const bool forbidden_in_use = block->blocked && facts.forbidden == kInfinity;
-  if (forbidden_in_use || is_too_wide(*block) || !keeps_out(graph, ceiling, *block)) {
+  if (forbidden_in_use || is_too_wide(*block) || !keeps_out(graph, ceiling, *block) ||
+      !is_certified(graph, facts, *block, space)) {
     block->blocked = false;
     block->status = TransportStatus::out_of_range;
   }
