@@ -32,7 +32,9 @@ class Assigner {
   bool run(double largest, std::int32_t* keys) {
     const RoundedAssignment start{column_of_, row_of_, v_};
     if (!assign_rounded(graph_, largest, keys, space_, interrupt_, start)) return false;
-    free_rows_that_are_not_tight(tighten());
+    const bool tight = tighten();
+    if (interrupt_.due(0)) return false;
+    free_rows_that_are_not_tight(tight);
     if (free_n_ == 0) return true;
     for (std::size_t j = 0; j < n_; ++j) set_owner_u(j);
     for (std::size_t k = 0; k < free_n_; ++k) {
@@ -52,7 +54,7 @@ class Assigner {
 
   // Rounded potentials are nearly right: lowers each column to what the owners of the others allow,
   // until nothing changes or, where the rounded assignment is not the best one, forever. True when
-  // no column of a row that has one can be lowered any more.
+  // no column of a row that has one can be lowered any more, or when interrupted.
   bool tighten() {
     std::int32_t* rows = closed_;
     std::size_t rows_n = 0;
@@ -61,6 +63,7 @@ class Assigner {
     for (int round = 0; rows_n > 0 && round < kRounds; ++round) {
       std::fill_n(from_, n_, std::int64_t{kFree});
       for (std::size_t k = 0; k < rows_n; ++k) {
+        if (interrupt_.due(graph_.row_weight())) return true;
         const auto i = static_cast<std::size_t>(rows[k]);
         const auto j = static_cast<std::size_t>(column_of_[i]);
         graph_.table->lower(row(i), v_[j] - row(i)[j], rows[k], graph_.padded, v_, from_);

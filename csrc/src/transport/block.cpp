@@ -367,7 +367,7 @@ void simplex(const Graph& graph, const CostFacts& facts, const TransportOptions&
 
 // ---- equal masses ----------------------------------------------------------------------------
 
-constexpr std::size_t kFewestEqual = 4, kMostEqual = 768;  // rows; beyond, the simplex is as fast
+constexpr std::size_t kFewestEqual = 4, kMostEqual = 768;  // rows; beyond, ties make searches slow
 
 bool is_uniform(const Block& block) {
   if (block.n != block.m || block.n < kFewestEqual || block.n > kMostEqual) return false;
@@ -461,7 +461,7 @@ bool is_certified(const DenseGraph& graph, const CostFacts& facts, const Block& 
     cost += flow_of(block.arcs[k]) * std::fabs(block.arcs[k].cost);
     mass += flow_of(block.arcs[k]);
   }
-  if (block.whole || facts.largest * mass <= kWideCosts * cost) return true;
+  if (block.whole || cost == 0.0 || facts.largest * mass <= kWideCosts * cost) return true;
   auto* excess = space.take_filled<double>(graph.n, 0.0);
   for (std::size_t i = 0; i < graph.n; ++i)
     for (std::size_t j = 0; j < graph.m; ++j)
