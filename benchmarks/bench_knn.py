@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist as scipy_cdist
 
 import imgsim_fast as isf
 from benchmarks.case import Case, contender_ids
-from benchmarks.peers import cv2_emd_loop, cv2_emd_loop_from_histograms, signature
+from benchmarks.peers import SHARED_DATA, cv2_emd_loop, cv2_emd_loop_from_histograms, signature
 
 
 def _thousand() -> Case:
@@ -49,7 +49,43 @@ def _thousand() -> Case:
     )
 
 
+def _photographs() -> Case:
+    """64 of 10,000 CIFAR images against all of them, by grey levels."""
+    with np.load(SHARED_DATA / "cifar10_test.npz") as data:
+        images = data["images"]
+    grey = images.mean(axis=3).astype(np.uint8).reshape(len(images), -1)
+    database = np.stack([np.bincount(levels, minlength=256) for levels in grey]).astype(float)
+    queries = database[:64].copy()
+    cdfs = database.cumsum(axis=1) / 1024
+
+    def scipy_scan() -> np.ndarray:
+        return np.argsort(scipy_cdist(cdfs[:64], cdfs, "cityblock"), axis=1, kind="stable")[:, :10]
+
+    def check() -> None:
+        ours = isf.knn(queries, database, 10, threads=1)
+        one_by_one = [isf.knn(query, database, 10, threads=1) for query in queries]
+        assert (ours.indices == [found.indices for found in one_by_one]).all()
+        assert (ours.distances == [found.distances for found in one_by_one]).all()
+        theirs = np.take_along_axis(scipy_cdist(cdfs[:64], cdfs, "cityblock"), scipy_scan(), axis=1)
+        assert np.allclose(ours.distances, theirs, rtol=1e-9, atol=1e-12)
+
+    return Case(
+        "knn, k = 10, 64 queries, 10,000 CIFAR histograms of 256 bins",
+        lambda: isf.knn(queries, database, 10, threads=1),
+        check,
+        peers={
+            "one query at a time": lambda: [
+                isf.knn(query, database, 10, threads=1) for query in queries
+            ],
+            "scipy cdist of CDFs ready": scipy_scan,
+        },
+        rounds=5,
+    )
+
+
 CASES = [_thousand()]
+if (SHARED_DATA / "cifar10_test.npz").is_file():
+    CASES.append(_photographs())
 
 
 @pytest.mark.parametrize(("case", "contender"), contender_ids(CASES))

@@ -68,7 +68,11 @@ class Wasserstein1d {
                    std::size_t end, double* out) const;
   // True where the distance is the plain sum over unit-spaced bins, times a factor.
   bool is_plain() const { return p_ == 1.0 && period_ == 0.0 && widths_.empty(); }
+  // True where it is the area between the CDFs.
+  bool is_area() const { return p_ == 1.0 && period_ == 0.0; }
   double factor() const { return factor_; }
+  // Gap after each bin, for p = 1; null: all 1.
+  const double* widths() const { return widths_.empty() ? nullptr : widths_.data(); }
   // A rough estimate, to decide on threads and the size of pieces.
   double nanoseconds_per_pair() const;
 

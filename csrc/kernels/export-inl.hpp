@@ -1,6 +1,7 @@
 // The end of a kernel file: includes the loops and exports them as `kernels_<IMGSIM_ISA>`, the only
 // symbol that leaves the file.
 #include "kernels/assignment-inl.hpp"
+#include "kernels/codes-inl.hpp"
 #include "kernels/color-inl.hpp"
 #include "kernels/comparison-inl.hpp"
 #include "kernels/histogram-inl.hpp"
@@ -51,6 +52,7 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     chebyshev,
     squared,
     euclidean,
+    near_codes,
     outline,
     widen<float>,
     widen<std::uint32_t>,

@@ -11,6 +11,7 @@
 namespace imgsim {
 
 constexpr std::size_t kLanes = 16;
+constexpr std::size_t kCode = 16;  // bytes of the code of a CDF
 // Scratch of tally_u8_pairs: one counter for each pair of neighbouring pixels, zero between calls.
 constexpr std::size_t kPairTable = 65536;
 
@@ -209,6 +210,13 @@ struct KernelTable {
   bool (*all_finite)(const double* values, std::size_t n);
 
   DistanceRow manhattan, chebyshev, squared, euclidean;
+
+  // ---- codes of CDFs ----
+
+  // Lists the rows whose code has a sum of absolute differences to the query of at most `limit`, in
+  // their order; `found` has room for all rows.
+  std::size_t (*near_codes)(const std::uint8_t* codes, std::size_t rows, const std::uint8_t* query,
+                            std::uint32_t limit, std::uint32_t* found);
 
   // ---- comparison of histograms ----
 

@@ -1,0 +1,124 @@
+// Codes of CDFs: no bound is above a distance, no near row is overlooked.
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "imgsim/cdf_codes.hpp"
+#include "kernels/kernel_table.hpp"
+
+using namespace imgsim;
+
+namespace {
+
+using sizes = std::vector<std::size_t>;
+
+std::uint32_t differences(const std::uint8_t* a, const std::uint8_t* b) {
+  std::uint32_t sum = 0;
+  for (std::size_t s = 0; s < kCode; ++s)
+    sum += static_cast<std::uint32_t>(std::abs(int{a[s]} - int{b[s]}));
+  return sum;
+}
+
+// Rows of many kinds: peaks, single bins, flat ones, halves at both ends, a few whole masses.
+std::vector<double> rows_of(std::size_t rows, std::size_t bins) {
+  std::vector<double> masses(rows * bins);
+  for (std::size_t r = 0; r < rows; ++r) {
+    double* row = masses.data() + r * bins;
+    switch (r % 5) {
+      case 0:
+        for (std::size_t j = 0; j < bins; ++j) row[j] = static_cast<double>(below(100));
+        break;
+      case 1:
+        row[below(bins)] = 7.0;
+        break;
+      case 2:
+        std::fill_n(row, bins, 1.0 / 3);
+        break;
+      case 3:
+        row[0] = 1e6;
+        row[bins - 1] += 1e6;
+        break;
+      default:
+        for (int k = 0; k < 3; ++k) row[below(bins)] += 1.0;
+    }
+    row[below(bins)] += 1e-3;
+  }
+  return masses;
+}
+
+void check_bounds(std::size_t bins, const double* positions, const std::string& where) {
+  constexpr std::size_t kRows = 60;
+  const Wasserstein1d metric(bins, positions, 1.0, 1.0, 0.0);
+  const CdfCoder coder(metric);
+  const std::vector<double> masses = rows_of(kRows, bins);
+  CdfMatrix sums;
+  sums.assign({MassMatrix::Type::f64, masses.data(), kRows, bins, bins}, 0, kRows);
+  if (!coder.is_useful()) {
+    expect(metric.between(sums, 0, sums, 1) == 0.0, "a line without length, " + where);
+    return;
+  }
+  std::vector<std::uint8_t> codes(kRows * kCode), lost(kRows);
+  for (std::size_t r = 0; r < kRows; ++r) {
+    lost[r] = coder.encode(sums.row(r), sums.total(r), codes.data() + r * kCode);
+    expect(lost[r] <= CdfCoder::kMostLost, "lost, " + where);
+  }
+  double tightest = 0.0;
+  for (std::size_t a = 0; a < kRows; ++a) {
+    for (std::size_t b = 0; b < kRows; ++b) {
+      const double distance = metric.between(sums, a, sums, b);
+      const std::uint32_t apart = differences(&codes[a * kCode], &codes[b * kCode]);
+      const auto both = static_cast<std::uint32_t>(lost[a] + lost[b]);
+      const double bound = coder.lower_bound(apart, both);
+      expect(bound <= distance, "bound above the distance, " + where);
+      expect(apart <= coder.limit(distance, both), "limit below a near row, " + where);
+      if (distance > 0.0) tightest = std::max(tightest, bound / distance);
+    }
+  }
+  expect(tightest > 0.9, "bounds that say something, " + where);
+}
+
+void check_scan(std::size_t rows) {
+  std::vector<std::uint8_t> codes(rows * kCode), query(kCode);
+  for (auto& byte : codes) byte = static_cast<std::uint8_t>(below(256));
+  for (auto& byte : query) byte = static_cast<std::uint8_t>(below(256));
+  std::vector<std::uint32_t> found(rows);
+  for (const std::uint32_t limit : {0U, 900U, 1400U, 2000U, 4079U, 4080U, 70000U}) {
+    if (rows > 3) std::copy(query.begin(), query.end(), codes.begin() + 2 * kCode);
+    std::vector<std::uint32_t> wanted;
+    for (std::size_t r = 0; r < rows; ++r)
+      if (differences(&codes[r * kCode], query.data()) <= limit)
+        wanted.push_back(static_cast<std::uint32_t>(r));
+    const std::size_t n =
+        kernels().near_codes(codes.data(), rows, query.data(), limit, found.data());
+    expect(n == wanted.size() && std::equal(wanted.begin(), wanted.end(), found.begin()),
+           "near codes of " + std::to_string(rows) + ", limit " + std::to_string(limit));
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_checks(argc, argv, [] {
+    for (const std::size_t bins :
+         sizes{2, 3, 15, 16, 17, 18, 31, 32, 33, 64, 100, 255, 256, 257, 1000}) {
+      check_bounds(bins, nullptr, std::to_string(bins) + " bins");
+      std::vector<double> uneven(bins), heaped(bins), far(bins), one(bins, 5.0);
+      double at = -3.0;
+      for (std::size_t j = 0; j < bins; ++j) {
+        at += static_cast<double>(1 + below(1000)) / 100;
+        uneven[j] = at;
+        heaped[j] = std::floor(at / 7);
+        far[j] = j + 1 < bins ? at : 1e12;
+      }
+      check_bounds(bins, uneven.data(), std::to_string(bins) + " uneven bins");
+      check_bounds(bins, heaped.data(), std::to_string(bins) + " heaped bins");
+      check_bounds(bins, far.data(), std::to_string(bins) + " bins, one far");
+      check_bounds(bins, one.data(), std::to_string(bins) + " bins at one place");
+    }
+    for (const std::size_t rows : sizes{0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 1000})
+      check_scan(rows);
+  });
+}

@@ -1,0 +1,110 @@
+// Scans of 16-byte codes, compiled once per instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/portable-inl.hpp"
+
+namespace {
+
+using imgsim::kCode;
+
+inline std::uint32_t code_distance(const std::uint8_t* a, const std::uint8_t* b) {
+  std::uint32_t sum = 0;
+  for (std::size_t s = 0; s < kCode; ++s)
+    sum += a[s] < b[s] ? std::uint32_t{b[s]} - a[s] : std::uint32_t{a[s]} - b[s];
+  return sum;
+}
+
+#if defined(IMGSIM_VECTORS) && defined(__SSE2__)
+
+typedef std::uint64_t Sums __attribute__((vector_size(kVectorBytes)));
+typedef std::uint16_t CodeSums __attribute__((vector_size(kVectorBytes)));
+#if defined(__AVX512BW__)
+typedef short CodeShorts __attribute__((vector_size(kVectorBytes)));
+#endif
+typedef char CodeBytes __attribute__((vector_size(kVectorBytes)));
+
+constexpr std::size_t kCodesInVector = kVectorBytes / kCode;
+constexpr std::size_t kCodesAtOnce = 4 * kCodesInVector;
+
+inline CodeBytes load_codes(const std::uint8_t* p) {
+  CodeBytes v;
+  IMGSIM_MEMCPY(&v, p, sizeof v);
+  return v;
+}
+
+// The sums of absolute differences of eight bytes each.
+inline Sums differences(CodeBytes a, CodeBytes b) {
+#if defined(__AVX512BW__)
+  return reinterpret_cast<Sums>(__builtin_ia32_psadbw512(a, b));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Sums>(__builtin_ia32_psadbw256(a, b));
+#else
+  return reinterpret_cast<Sums>(__builtin_ia32_psadbw128(a, b));
+#endif
+}
+
+template <class Vector>
+Vector swapped_halves(Vector v) {
+  if constexpr (sizeof(Vector) == 64)
+    return __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6);
+  else if constexpr (sizeof(Vector) == 32)
+    return __builtin_shufflevector(v, v, 1, 0, 3, 2);
+  else
+    return __builtin_shufflevector(v, v, 1, 0);
+}
+
+inline bool any_holds(CodeSums truth) {
+#if defined(__AVX512BW__)
+  return __builtin_ia32_cvtw2mask512(reinterpret_cast<CodeShorts>(truth)) != 0;
+#elif defined(__AVX2__)
+  return __builtin_ia32_pmovmskb256(reinterpret_cast<CodeBytes>(truth)) != 0;
+#else
+  return __builtin_ia32_pmovmskb128(reinterpret_cast<CodeBytes>(truth)) != 0;
+#endif
+}
+
+std::size_t near_codes(const std::uint8_t* codes, std::size_t rows, const std::uint8_t* query,
+                       std::uint32_t limit, std::uint32_t* found) {
+  std::size_t n = 0, r = 0;
+  CodeBytes wanted;
+  for (std::size_t i = 0; i < kCodesInVector; ++i)
+    IMGSIM_MEMCPY(reinterpret_cast<char*>(&wanted) + i * kCode, query, kCode);
+  const CodeSums most = CodeSums{} + static_cast<std::uint16_t>(limit < 65535 ? limit : 65535);
+  for (; r + kCodesAtOnce <= rows; r += kCodesAtOnce) {
+    // The sums of four vectors beside each other, 16 bits each: at most 16 * 255.
+    Sums all = {};
+    IMGSIM_UNROLL
+    for (std::size_t v = 0; v < 4; ++v)
+      all |= differences(load_codes(codes + (r + v * kCodesInVector) * kCode), wanted) << (16 * v);
+    const CodeSums sums = reinterpret_cast<CodeSums>(all + swapped_halves(all));
+    if (!any_holds(sums <= most)) continue;
+    std::uint16_t each[kVectorBytes / 2];
+    IMGSIM_MEMCPY(each, &sums, sizeof each);
+    for (std::size_t v = 0; v < 4; ++v)
+      for (std::size_t i = 0; i < kCodesInVector; ++i)
+        if (each[8 * i + v] <= limit)
+          found[n++] = static_cast<std::uint32_t>(r + v * kCodesInVector + i);
+  }
+  for (; r < rows; ++r)
+    if (code_distance(codes + r * kCode, query) <= limit)
+      found[n++] = static_cast<std::uint32_t>(r);
+  return n;
+}
+
+#else
+
+std::size_t near_codes(const std::uint8_t* codes, std::size_t rows, const std::uint8_t* query,
+                       std::uint32_t limit, std::uint32_t* found) {
+  std::size_t n = 0;
+  for (std::size_t r = 0; r < rows; ++r)
+    if (code_distance(codes + r * kCode, query) <= limit)
+      found[n++] = static_cast<std::uint32_t>(r);
+  return n;
+}
+
+#endif
+
+}  // namespace
