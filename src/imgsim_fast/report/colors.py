@@ -21,7 +21,6 @@ Palette = tuple[Colors, Shares]
 
 _RIGHT = 10.0
 _COLUMN = 26.0  # width of a palette
-_GAP = 2.0  # at most, between two colours of a palette
 _IMAGES = ("first image", "second image")
 
 
@@ -137,14 +136,15 @@ def flow_figure(
     """
     (colors1, shares1), (colors2, shares2) = moved.first, moved.second
     most = max(len(shares1), len(shares2))
-    gap = min(_GAP, height / 4 / max(most - 1, 1))  # hundreds of colours leave room for themselves
+    # Between two colours of a palette; hundreds of them leave room for themselves.
+    gap = min(height / 110, height / 4 / max(most - 1, 1))
     total = max(float(shares1.sum()), float(shares2.sum()), 1e-300)
     scale = (height - gap * (most - 1)) / total
     left, right = _column_places(shares1, scale, gap), _column_places(shares2, scale, gap)
     carried = ""
     if moved.bands > len(moved.amounts):
         of = format_share(float(moved.amounts.sum()))
-        carried = f" Of {moved.bands} bands the widest are drawn, which carry {of}."
+        carried = f" They are some of {moved.bands:,} bands, and carry {of} of the pixels."
     parts = [
         open_figure(
             ids,

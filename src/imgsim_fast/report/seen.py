@@ -129,11 +129,9 @@ def small_caption(seen: Seen) -> str:
         return f"Pixels per bin, {bins_in_words(seen)}: query up, match down."
     words = "The query's colours left, the match's right"
     count = len(seen.amounts)
-    return (
-        f"{words}: the {count} widest of {seen.bands:,} bands."
-        if count < seen.bands
-        else f"{words}."
-    )
+    if count < seen.bands:
+        words += f": {count} of {seen.bands:,} bands, the widest between the fullest colours"
+    return f"{words}."
 
 
 def reading(seen: Seen, options: Mapping[str, object]) -> str:
