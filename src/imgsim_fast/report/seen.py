@@ -39,8 +39,8 @@ Seen = ColorFlow | ColorBins
 MOST_DRAWN = 12  # matches of a page
 
 _BINS_SHOWN = 32
-_MOST_COLORS = 24  # of a small drawing, a side; the default palette has 16
-_MOST_BANDS = 40
+_MOST_COLORS = 22  # of a small drawing, a side; the default palette has 16
+_MOST_BANDS = 39  # all of two palettes of 20 colours
 _QUERY_AND_MATCH = ("query", "match")
 
 
