@@ -20,7 +20,7 @@ import imgsim_fast as isf
 from imgsim_fast.errors import ImageDecodeError, InvalidInputError, InvalidTypeError
 from imgsim_fast.measures import get_measure
 from imgsim_fast.report import compare, comparison_page
-from imgsim_fast.report.colors import color_bins_figure, flow_figure
+from imgsim_fast.report.colors import ColorBins, ColorFlow, color_bins_figure, flow_figure
 from imgsim_fast.report.explained import explained
 from imgsim_fast.report.matches import MOST_LINES, matches_figure
 from imgsim_fast.report.overlays import LONGEST, similarity_picture
@@ -152,29 +152,53 @@ def _page_called(tmp_path, name, monkeypatch):
 
 def test_the_figure_of_bins_has_a_bar_for_each_share():
     colors = np.array([[255, 0, 0], [0, 255, 0], [1, 2, 3]], np.uint8)
-    figure = color_bins_figure("x", colors, np.array([0.5, 0.0, 0.1]), np.array([0.0, 0.25, 0.1]))
+    shares = np.array([0.5, 0.0, 0.1]), np.array([0.0, 0.25, 0.1])
+    figure = color_bins_figure("x", ColorBins(colors, *shares, 512))
     bars = re.findall(r'height="([\d.]+)" fill="(#\w+)"', figure)
-    assert bars == [("70.00", "#ff0000"), ("35.00", "#00ff00"), ("14.00", "#010203"),
-                    ("14.00", "#010203")]  # fmt: skip
-    assert color_bins_figure("x", colors[:0], np.empty(0), np.empty(0)).endswith("</svg>")
+    assert bars == [("70", "#ff0000"), ("35", "#00ff00"), ("14", "#010203"), ("14", "#010203")]
+    none = ColorBins(colors[:0], np.empty(0), np.empty(0), 512)
+    assert color_bins_figure("x", none).endswith("</svg>")
 
 
 def test_bands_are_as_wide_as_what_they_carry():
     left = (np.array([[0, 0, 0], [9, 9, 9]], np.uint8), np.array([0.25, 0.75]))
     right = (np.array([[255, 255, 255]], np.uint8), np.array([1.0]))
-    flow = (np.array([0, 1]), np.array([0, 0]), np.array([0.25, 0.75]))
-    figure = flow_figure("x", left, right, flow)
-    bands = re.findall(r'points="([^"]+)"', figure)
-    widths = []
-    for band in bands:
-        points = [tuple(map(float, point.split(","))) for point in band.split()]
-        assert points[0][0] == points[-1][0]
-        widths.append(points[-1][1] - points[0][1])
-        assert points[13][1] - points[12][1] == pytest.approx(widths[-1], abs=0.011)
+    flow = ColorFlow(left, right, np.array([0, 1]), np.array([0, 0]), np.array([0.25, 0.75]), 2)
+    figure = flow_figure("x", flow)
+    bands = [band_ends(path) for path in re.findall(r' d="(M[^"]+)"', figure)]
+    widths = [end - start for start, end, _, _ in bands]
+    for (_, _, start, end), width in zip(bands, widths, strict=True):
+        assert end - start == pytest.approx(width, abs=0.011)
     assert widths[1] == pytest.approx(3 * widths[0], rel=0.01)
     heights = [float(h) for h in re.findall(r'height="([\d.]+)" fill', figure)]
     assert sum(heights[:2]) == pytest.approx(heights[2], abs=0.011)
     assert sum(widths) == pytest.approx(heights[2], abs=0.02)
+
+
+def band_ends(path):
+    """Upper and lower y of a band where it leaves, then where it arrives."""
+    number = r"([\d.]+)"
+    pattern = f"M26 {number}C122 {number} 218 {number} 314 {number}v{number}C218 {number} "
+    pattern += f"122 {number} 26 {number}z"
+    y = [float(found) for found in re.fullmatch(pattern, path).groups()]
+    assert y[0] == y[1] and y[2] == y[3] and y[6] == y[7]  # noqa: PT018
+    assert y[5] == pytest.approx(y[3] + y[4], abs=0.011)
+    return y[0], y[7], y[3], y[5]
+
+
+@pytest.mark.parametrize("count", [1, 16, 110, 111, 1500])
+def test_any_number_of_colours_fits_the_drawing(count):
+    colors = np.random.default_rng(0).integers(0, 256, (count, 3), dtype=np.uint8)
+    palette = colors, np.full(count, 1 / count)
+    every = np.arange(count)
+    figure = flow_figure("x", ColorFlow(palette, palette, every, every, palette[1], count))
+    tops = [float(y) for y in re.findall(r'<rect x="0" y="([\d.]+)"', figure)]
+    heights = [float(h) for h in re.findall(r'height="([^"]+)" fill', figure)]
+    assert len(tops) == count
+    assert len(heights) == 2 * count
+    assert min(heights) > 0.1
+    assert min(tops) == 8
+    assert max(tops) + heights[0] == pytest.approx(8 + 220, abs=0.03)
 
 
 def test_the_map_is_light_where_images_agree():

@@ -422,3 +422,18 @@ def test_photographs_equal_plain_pillow(shared_data):
             grey = np.asarray(image.convert("L"))
         np.testing.assert_array_equal(decode(path), expected)
         np.testing.assert_array_equal(decode(path, mode="grey"), grey)
+
+
+# --- Raw photographs ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2, 3])
+def test_the_preview_of_a_raw_photograph_is_not_the_photograph(kind):
+    """NewSubfileType 1: a small version of something that comes later and is not read."""
+    buffer = io.BytesIO()
+    picture().save(buffer, "TIFF", tiffinfo={254: kind})
+    if kind & 1:
+        with pytest.raises(ImageDecodeError, match=r"40 x 30, is only a preview.*NEF, DNG"):
+            decode(buffer.getvalue())
+    else:  # 2: a page of several
+        np.testing.assert_array_equal(decode(buffer.getvalue()), np.asarray(picture()))

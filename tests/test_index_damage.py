@@ -443,3 +443,21 @@ def test_other_tools_can_read_the_files(two_segments):
     query = np.histogram(GREY, 16, (0, 256))[0]
     distances = [isf.wasserstein_1d(query, row) * 16 for row in rows]
     assert sorted(zip(distances, ids.tolist(), strict=True)) == [m[:2] for m in expected]
+
+
+def test_a_table_out_of_order_ends(two_segments, monkeypatch):
+    """A flipped bit in an id: SQLite finds the same images after the last one again and again."""
+    path = two_segments[0]
+    with Index.open(path) as index:
+        rows = index._catalog._rows
+        damaged = {3: 13}
+
+        def shuffled(query, values=()):
+            found = rows(query, values)
+            if "ORDER BY id LIMIT" not in query:
+                return found
+            return [(damaged.get(row[0], row[0]), *row[1:]) for row in found]
+
+        monkeypatch.setattr(index._catalog, "_rows", shuffled)
+        with pytest.raises(IndexCorruptError, match="image 4 after 13"):
+            list(index._catalog.images())

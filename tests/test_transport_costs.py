@@ -166,3 +166,19 @@ def test_wide_costs_have_the_same_optimum_from_both_sides(isa, n, spread, equal)
         assert found[0] == pytest.approx(found[1], rel=1e-9)
         solved += 1
     assert solved >= 40
+
+
+# ---- whole numbers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "sign"), [(769, 1), (1024, -1), (500, -1)])
+def test_patience_costs_whole_numbers_nothing(n, sign):
+    """Machol and Wien 1976: so many pivots that the tolerance grew beyond 1, and stayed there."""
+    i = np.arange(1, n + 1.0)
+    a = np.ones(n)
+    if n <= 768:
+        a[0] = 2  # no assignment
+    cost = sign * np.outer(i, i)
+    order = i if sign < 0 else i[::-1]
+    found = isf.transport(a, a, cost)
+    assert found.distance == found.lower_bound == sign * float((a * i) @ order)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <new>
@@ -14,6 +15,7 @@ namespace imgsim {
 namespace {
 
 constexpr double kNanosecondsPerThread = 5e5;
+constexpr std::size_t kRoomOfState = 16384;
 constexpr auto kPollInterval = std::chrono::milliseconds(20);
 
 class Crew {
@@ -21,6 +23,16 @@ class Crew {
   Crew(std::size_t items, std::size_t grain, const Cancel& cancel,
        const std::function<void(std::size_t, std::size_t)>& body)
       : items_(items), grain_(grain), cancel_(cancel), body_(body) {}
+
+  void help() noexcept {
+    // The first exception of a thread takes memory for its state, and the C library ends the
+    // process if there is none. So it is taken now; without it the others do the work.
+    void* const room = std::malloc(kRoomOfState);
+    if (room == nullptr) return;
+    std::free(room);
+    static_cast<void>(std::uncaught_exceptions());
+    work(false);
+  }
 
   void work(bool is_caller) noexcept {
     auto last_poll = std::chrono::steady_clock::now();
@@ -87,7 +99,7 @@ bool parallel_for(std::size_t items, std::size_t grain, std::size_t threads, con
   // exception from here would leave the others alone with the crew.
   try {
     for (std::size_t i = 1; i < std::min(threads, ranges); ++i)
-      helpers.emplace_back([&crew] { crew.work(false); });
+      helpers.emplace_back([&crew] { crew.help(); });
   } catch (const std::system_error&) {
   } catch (const std::bad_alloc&) {
   }

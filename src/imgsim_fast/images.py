@@ -346,6 +346,7 @@ def _open(data: bytes, form: str, background: tuple[int, ...], max_pixels: int) 
     image = pillow_image.open(io.BytesIO(data), formats=(form,))
     _check_pixels(image.size, max_pixels)  # a WebP has its canvas by now, but no page of it is used
     if form == "TIFF":
+        _check_preview(image)
         _check_tiles(image, max_pixels)
     # Pillow feeds its raw decoder blocks of 64 KiB and copies the unfinished row each time, which
     # is quadratic in the width: a WebP of 96 bytes, 2^24 wide, took 68 s.
@@ -366,6 +367,16 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageTooLargeError(
             f"{width} x {height} = {width * height} pixels, above the limit max_pixels={max_pixels}"
+        )
+
+
+def _check_preview(image: Any) -> None:
+    """Refuse what begins with a small version of something else, as raw photographs do."""
+    kind = image.tag_v2.get(254, 0)  # NewSubfileType: bit 0 is a picture of reduced resolution
+    if isinstance(kind, int) and kind & 1:
+        raise ImageDecodeError(
+            f"its first picture, {image.width} x {image.height}, is only a preview, as in the raw"
+            " files of cameras (NEF, DNG, CR2, ...): develop it to JPEG or TIFF"
         )
 
 

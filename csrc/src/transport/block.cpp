@@ -218,7 +218,13 @@ class BlockSimplex {
   // they are far below the largest cost, so is then the tolerance, and again where better plans
   // have made them smaller.
   TransportStatus optimize() {
-    if (facts_.whole) return method_.run(0.5, limit_);
+    if (facts_.whole) {  // no rounding errors, so there is nothing that a tolerance could grow for
+      TransportStatus status = method_.run(0.5, limit_);
+      for (int k = 0; k < kMostRefreshes && more_to_see(status); ++k)
+        status = method_.run(0.5, limit_);
+      too_coarse_ = more_to_see(status);
+      return status;
+    }
     double tolerance = kTolerance * facts_.largest;
     TransportStatus status = method_.run(tolerance, limit_);
     const auto finer = [this] { return kTolerance * method_.largest_potential(); };
@@ -237,9 +243,13 @@ class BlockSimplex {
       if (much_finer) tolerance = finer();
       status = method_.run(tolerance, limit_);
       if (method_.is_noisy() || (method_.pivots() == before && !much_finer)) break;
-      much_finer = finer() < 0.25 * tolerance;
+      much_finer = finer() < 0.25 * tolerance || method_.has_grown();
     }
     return status;
+  }
+
+  bool more_to_see(TransportStatus status) const {
+    return status == TransportStatus::optimal && method_.has_grown();
   }
 
   // With twice the precision, and a tolerance that follows the cost of the plan down.

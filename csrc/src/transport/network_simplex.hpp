@@ -111,7 +111,8 @@ class NetworkSimplex {
   // is left to the passes in double precision that follow. When it takes long, the tolerance
   // grows, and in the end it gives up: rounding errors of the potentials cannot keep it going.
   TransportStatus run(double tolerance, std::int64_t max_pivots) {
-    tolerance_ = tolerance;
+    tolerance_ = asked_ = tolerance;
+    noisy_ = false;
     patience_ = pivots_ + 64 * static_cast<std::int64_t>(tree_.nodes());
     if (graph_.is_rough()) {
       const TransportStatus status = rounds<true>(max_pivots);
@@ -223,6 +224,8 @@ class NetworkSimplex {
   const SpanningTree<Words>& tree() const { return tree_; }
   const double* v() const { return v_; }
   std::int64_t pivots() const { return pivots_; }
+  // run() took so long that its tolerance grew: it has not seen all that it was asked for.
+  bool has_grown() const { return tolerance_ > asked_; }
   // run() has given up: rounding errors of the potentials are larger than what there is to improve.
   bool is_noisy() const { return noisy_; }
   double row_potential(std::size_t i) const {
@@ -391,7 +394,7 @@ class NetworkSimplex {
   Clock clock_;
   double* v_;
   float* v_rough_ = nullptr;  // v_ rounded, if the graph is rough
-  double margin_ = 0.0, tolerance_ = 0.0;
+  double margin_ = 0.0, tolerance_ = 0.0, asked_ = 0.0;
   std::size_t next_row_ = 0;
   bool noisy_ = false;
   std::int64_t patience_ = 0;

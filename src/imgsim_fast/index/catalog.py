@@ -236,8 +236,13 @@ class Catalog:
         after = -1
         while rows := self._rows(f"{_SELECT_IMAGES} WHERE id > ? ORDER BY id LIMIT 4096", (after,)):
             for row in rows:
-                yield self._image(row)
-            after = rows[-1][0]
+                record = self._image(row)
+                if record.id <= after:  # SQLite takes the order of a damaged table for granted
+                    raise IndexCorruptError(
+                        f"the catalogue of {self.folder!r} has image {record.id} after {after}"
+                    )
+                after = record.id
+                yield record
 
     def paths_of(self, ids: Iterable[int]) -> list[bytes]:
         """Absolute paths of images by id, in the order given."""

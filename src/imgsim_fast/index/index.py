@@ -170,6 +170,11 @@ class Index:
         return self._catalog.measure
 
     @property
+    def kind(self) -> Measure:
+        """The measure itself."""
+        return self._measure
+
+    @property
     def options(self) -> dict[str, Any]:
         """The measure's options."""
         return dict(self._catalog.options)

@@ -17,6 +17,8 @@ from imgsim_fast.rows import Row, as_rows
 
 _MOST_ROWS = 64  # of candidates that are compared at once
 _MOST_BYTES = 1 << 26
+_MOST_SHOWN = 16  # rows of the best that are kept, for a report to draw
+_MOST_SHOWN_BYTES = 1 << 18  # of each: any palette, no picture
 
 
 def second_measure(
@@ -63,7 +65,7 @@ def rerank(
     -------
     Matches
         The best k with the measure's values, ties to the lower id; `skipped` are the candidates
-        that cannot be read or described any more.
+        that cannot be read or described any more, `descriptors` the rows of the very best.
     """
     # By id: ties go to the lower row.
     order = candidates.ids.argsort(kind="stable")
@@ -72,13 +74,19 @@ def rerank(
     kept: list[int] = []
     parts = [np.empty(0)]
     rows: list[Row] = []
+    shown: list[tuple[float, int, Row | None]] = []  # best first, with positions
 
     def compare() -> None:
         """Turn rows into values: those of all candidates may be larger than the memory."""
         if rows:
             stacked = as_rows(rows, measure.row_dtype, measure.row_length)
-            rows.clear()
             parts.append(measure.values(query, stacked, threads))
+            keys = -parts[-1] if measure.higher_is_better else parts[-1]
+            for position, key, row in zip(kept[-len(rows) :], keys, rows, strict=True):
+                shown.append((key, position, row if row.nbytes <= _MOST_SHOWN_BYTES else None))
+            shown.sort(key=lambda one: one[:2])
+            del shown[_MOST_SHOWN:]
+            rows.clear()
 
     files = described_one_by_one(measure, [os.fsencode(path) for path in paths], threads)
     for position, outcome in enumerate(files):
@@ -100,4 +108,5 @@ def rerank(
         candidates.ids[order[positions]],
         [paths[position] for position in positions],
         skipped,
+        [row for _, _, row in shown[:k]],
     )

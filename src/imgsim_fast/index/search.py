@@ -45,22 +45,35 @@ class Matches(_Ranking):
         ids: NDArray[np.int64],
         paths: list[str],
         skipped: Sequence[tuple[str, str]] = (),
+        descriptors: Sequence[Row | None] = (),
     ) -> Matches:
-        """Make a tuple of three that also knows what was left out."""
+        """Make a tuple of three that also knows what was left out, and what was described."""
         matches = super().__new__(cls, distances, ids, paths)
         matches._skipped = tuple(skipped)
+        matches._descriptors = tuple(descriptors)
         return matches
 
     _skipped: tuple[tuple[str, str], ...] = ()
+    _descriptors: tuple[Row | None, ...] = ()
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
         """Candidates of a re-ranking that could not be read again, as (path, reason)."""
         return list(self._skipped)
 
+    @property
+    def descriptors(self) -> list[Row | None]:
+        """What re-ranking described of the best, to be drawn; None where that is large.
+
+        Fewer than there are images, and none where the search was not re-ranked.
+        """
+        return list(self._descriptors)
+
     def first(self, k: int) -> Matches:
         """Return the best k of them."""
-        return Matches(self.distances[:k], self.ids[:k], self.paths[:k], self._skipped)
+        return Matches(
+            self.distances[:k], self.ids[:k], self.paths[:k], self._skipped, self._descriptors[:k]
+        )
 
 
 class Snapshot:

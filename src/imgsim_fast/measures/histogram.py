@@ -15,7 +15,7 @@ from imgsim_fast._validate import as_choice, as_count
 from imgsim_fast.descriptors import grey_pixels, rgb_pixels
 from imgsim_fast.errors import ImgsimError, InvalidInputError, InvalidTypeError
 from imgsim_fast.histogram import histogram
-from imgsim_fast.measures.base import Measure
+from imgsim_fast.measures.base import Measure, rank
 from imgsim_fast.rows import RaggedRows, Row, Rows, as_matrix
 
 if TYPE_CHECKING:
@@ -105,12 +105,15 @@ class HistogramComparison(Measure):
         """RGB colours and both shares of the bins that hold most, and the number of all bins."""
         keys_a, shares_a = self._occupied(a)
         keys_b, shares_b = self._occupied(b)
-        keys = np.union1d(keys_a, keys_b)
+        keys = np.sort(np.concatenate([keys_a, keys_b]))
+        keys = keys[np.diff(keys, prepend=-1) > 0]  # far quicker than np.unique
         first, second = np.zeros(len(keys)), np.zeros(len(keys))
+        if not len(keys):  # every pixel is ignored
+            return np.empty((0, 3), np.uint8), first, second, self._total
         first[np.searchsorted(keys, keys_a)] = shares_a
         second[np.searchsorted(keys, keys_b)] = shares_b
         # By what they hold together; then drawn from dark to light.
-        chosen = np.sort(np.argsort(-(first + second), kind="stable")[:most])
+        chosen = np.sort(rank(first + second, None, most, higher_is_better=True))
         colors = self._colors(keys[chosen])
         order = np.argsort(grey_pixels(colors[None])[0], kind="stable")
         chosen = chosen[order]

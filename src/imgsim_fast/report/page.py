@@ -14,6 +14,14 @@ from imgsim_fast.errors import InvalidInputError
 from imgsim_fast.report.explained import explained
 from imgsim_fast.report.figures import GreyAxis, area_between, cdf_figure, histogram_figure
 from imgsim_fast.report.names import display_name
+from imgsim_fast.report.seen import (
+    MOST_DRAWN,
+    Drawn,
+    Seen,
+    reading,
+    small_caption,
+    small_figure,
+)
 from imgsim_fast.report.template import load_template, shown_image
 from imgsim_fast.report.words import (
     format_distance,
@@ -51,10 +59,20 @@ class ReportImage:
 
 @dataclass(frozen=True, slots=True)
 class ReportMatch:
-    """A match and its distance from the query, or similarity to it."""
+    """A match and its distance from the query, or similarity to it.
+
+    Attributes
+    ----------
+    image : ReportImage
+    distance : float
+    seen : ColorFlow or ColorBins, optional
+        What the measure `SearchReport.drawn` saw of the query and this image. Of one kind for all
+        matches that have it.
+    """
 
     image: ReportImage
     distance: float
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +133,8 @@ class SearchReport:
         Whose values and order the matches have, if not that measure's.
     value_range : (float, float)
         Least and greatest value of the index's measure, infinite where there is no such.
+    drawn : Drawn, optional
+        The measure whose sight of the matches is to be drawn; those without `seen` are counted.
     """
 
     query: ReportImage
@@ -129,6 +149,7 @@ class SearchReport:
     higher_is_better: bool = False
     rerank: Reranked | None = None
     value_range: tuple[float, float] = (-math.inf, math.inf)
+    drawn: Drawn | None = None
 
 
 # ------------------------------------------------------------------ the page
@@ -164,6 +185,7 @@ def render_search(report: SearchReport) -> str:
                 "image": _shown(match.image),
                 "distance": format_distance(match.distance),
                 "share": min(round(100 * size / longest), 100) if longest > 0 else 0,
+                **_drawing(rank, match.seen),
                 **({} if curves is None else curves.of_match(rank, match)),
             }
         )
@@ -188,6 +210,7 @@ def render_search(report: SearchReport) -> str:
         word=word,
         direction="higher" if higher else "lower",
         bar=bar,
+        reading=_how_to_read(report),
         explained=explanation,
         range=range_in_words(ranking.value_range),
         grey_levels=grey_levels,
@@ -218,6 +241,33 @@ def _rerank_in_words(report: SearchReport) -> dict[str, object]:
         "options": f" ({options})" if options else "",
         "left_out": f"{again.left_out:,}" if again.left_out else "",
     }
+
+
+def _drawing(rank: int, seen: Seen | None) -> dict[str, str]:
+    if seen is None:
+        return {"drawing": "", "caption": ""}
+    return {"drawing": small_figure(f"f{rank}", seen), "caption": small_caption(seen)}
+
+
+def _how_to_read(report: SearchReport) -> str:
+    """Say how to read what the measure saw, and of which matches it is drawn."""
+    drawn = report.drawn
+    if drawn is None or not report.matches:
+        return ""
+    seen = [match.seen for match in report.matches if match.seen is not None]
+    name = display_name(drawn.measure)
+    if not seen:
+        return f"What “{name}” saw is not drawn: the search has not kept its descriptors."
+    words = reading(seen[0], drawn.options)
+    if report.rerank is not None and drawn.measure != report.rerank.measure:
+        words += f" That is what “{name}” saw, which chose the candidates."
+    first = min(MOST_DRAWN, len(report.matches))
+    if len(seen) < first:
+        words += f" Drawn for {len(seen)} of the first {first} matches: the search has not kept "
+        words += "the descriptors of the others."
+    elif len(seen) < len(report.matches):
+        words += f" Drawn for the first {len(seen)} of the {len(report.matches):,} matches."
+    return words
 
 
 def _shown(image: ReportImage) -> dict[str, str]:

@@ -6,20 +6,17 @@ from collections.abc import Callable
 from typing import Any, TypedDict, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from imgsim_fast.images import to_grey
 from imgsim_fast.measures import Comparison
 from imgsim_fast.report.colors import color_bins_figure, flow_figure
 from imgsim_fast.report.figures import GreyAxis, area_between, cdf_figure, histogram_figure
 from imgsim_fast.report.matches import MOST_LINES, Size, matches_figure
 from imgsim_fast.report.overlays import LONGEST, similarity_picture
+from imgsim_fast.report.seen import bins_in_words, bins_of, flow_of
 from imgsim_fast.report.template import data_uri
 from imgsim_fast.report.words import TIMES, format_distance
 
 __all__ = ["Sight", "sights_of"]
-
-_BINS_SHOWN = 32
 
 
 class Sight(TypedDict):
@@ -75,42 +72,25 @@ def _grey_levels(ids: str, comparison: Comparison, sizes: tuple[Size, Size]) -> 
 
 
 def _bins(ids: str, comparison: Comparison, sizes: tuple[Size, Size]) -> list[Sight]:
-    kind: Any = comparison.kind
-    colors, shares1, shares2, total = kind.fullest_bins(*comparison.descriptors, _BINS_SHOWN)
-    of = f"the {len(colors)} fullest of {total:,}" if len(colors) < total else f"all {total}"
+    first, second = comparison.descriptors
+    seen = bins_of(comparison.kind, first, second)
     return [
         _drawing(
-            color_bins_figure(f"{ids}b", colors, shares1, shares2),
-            f"Pixels per bin, {of} bins in their colours: the first image up, the second down.",
+            color_bins_figure(f"{ids}b", seen),
+            f"Pixels per bin, {bins_in_words(seen)} in their colours: the first image up, the "
+            "second down.",
         )
     ]
 
 
 def _flow(ids: str, comparison: Comparison, sizes: tuple[Size, Size]) -> list[Sight]:
-    kind: Any = comparison.kind
-    sources, targets, amounts = kind.flow(*comparison.descriptors)
-    (left, sources), (right, targets) = (
-        _by_lightness(kind.palette_of(row), ends)
-        for row, ends in zip(comparison.descriptors, (sources, targets), strict=True)
-    )
+    first, second = comparison.descriptors
     return [
         _drawing(
-            flow_figure(f"{ids}f", left, right, (sources, targets, amounts)),
+            flow_figure(f"{ids}f", flow_of(comparison.kind, first, second)),
             "Which colour mass moved where: the first image's colours left, the second's right.",
         )
     ]
-
-
-_Palette = tuple[NDArray[np.uint8], NDArray[np.float64]]
-
-
-def _by_lightness(palette: _Palette, ends: NDArray[np.int64]) -> tuple[_Palette, NDArray[np.int64]]:
-    """Order a palette from light to dark: bands between like colours then run level."""
-    colors, shares = palette
-    order = np.argsort(-to_grey(colors[None])[0].astype(np.int64), kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return (colors[order], shares[order]), place[ends]
 
 
 def _structure(ids: str, comparison: Comparison, sizes: tuple[Size, Size]) -> list[Sight]:
