@@ -148,7 +148,7 @@ def test_stats_and_evaluate_say_options_alike(folder, run):
     lines = [f"photos/{number:03d}.png,{number % 3}" for number in range(20)]
     Path("labels.csv").write_text("path,label\n" + "\n".join(lines))
     shown = run("evaluate", "photos", "--labels", "labels.csv", "--rerank", "emd").out
-    assert f"{kind}, best 200 again by {kind}\n" in shown
+    assert f"{kind}, best 20 again by {kind}\n" in shown
 
 
 def test_a_time_does_not_count_reading_a_folder(folder, run):

@@ -24,7 +24,7 @@ def measure_of(catalog: Catalog) -> Measure:
             raise IndexVersionError(
                 f"{catalog.folder!r} needs the measure {catalog.measure!r} with "
                 f"{catalog.options!r}, which imgsim_fast does not have itself: open it from "
-                "Python, Index.open(path, measure), with the Embedding or other object it was made with"
+                "Python, Index.open(path, measure), with the Embedding or other object that made it"
             ) from error
         raise IndexVersionError(
             f"{catalog.folder!r} needs the measure {catalog.measure!r} with {catalog.options!r}: "
