@@ -496,7 +496,7 @@ def test_evaluation_with_queries_a_table_and_reranking(labelled, run, tmp_path):
     assert result["mean_average_precision"] == wanted.mean_average_precision
     shown = run(*arguments)
     assert shown.code == 0
-    assert "best 7 again by wasserstein (bins=256, range=[0, 256], p=2)" in shown.out
+    assert "best 7 again by wasserstein (bins=256, p=2, range=[0, 256])" in shown.out
     assert "queries        4 from asked" in shown.out
     assert "\n3-NN accuracy  " in shown.out
     (tmp_path / "asked" / "3.png").write_bytes(b"no")

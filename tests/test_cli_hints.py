@@ -88,6 +88,89 @@ def test_a_radius_that_no_similarity_reaches(folder, run):
     assert found.out.endswith("no image is that near\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--confirm", "ssim", "--confirm-threshold", 5], "--confirm-threshold 5: it is"),
+        (["--measure", "ssim", "--threshold", 1.5], "--threshold 1.5: it is"),
+        (["--confirm", "ssim", "--confirm-threshold", 1], None),
+        (["--confirm", "emd", "--confirm-threshold", 1e9], None),
+    ],
+)
+def test_a_threshold_that_no_pair_reaches(folder, run, arguments, hint):
+    for path in folder.glob("*.png"):
+        Image.open(path).resize((12, 10)).save(path)  # as SSIM needs
+    shutil.copy(folder / "000.png", folder / "again.png")
+    done = run("duplicates", "photos", *arguments)
+    assert done.code == 0
+    assert "again.png" in done.out  # equal files need no measure
+    if hint is None:
+        assert "no pair reaches" not in done.out
+    else:
+        words = f"no pair reaches {hint} the least similarity that counts, and ssim is -1 ... 1"
+        assert words in done.out
+        assert run("duplicates", "photos", *arguments, "--json").json["groups"]
+
+
+def test_the_default_measure_of_two_images_is_no_index_s(run):
+    assert "[default: wasserstein]" in words_of(run("compare", "--help").out)
+    assert "[default: the index's, or wasserstein]" in words_of(run("search", "--help").out)
+
+
+@pytest.mark.parametrize(("name", "option"), [("onnx", "model"), ("clip", "checkpoint")])
+def test_a_missing_model_names_the_flag(folder, run, name, option):
+    pair = ("photos/001.png", "photos/002.png")
+    assert f" --option {option}=FILE)" in run("compare", *pair, "--measure", name).err
+    assert f" --option {option}=FILE)" in run("compare", *pair, "--measure", "all").out
+    search = run("search", pair[0], "photos", "--rerank", name)
+    assert f" --rerank-option {option}=FILE)" in search.err
+    confirm = run("duplicates", "photos", "--confirm", name)
+    assert f" --confirm-option {option}=FILE)" in confirm.err
+    assert search.code == confirm.code == 2
+
+
+def test_a_file_is_no_index(folder, run):
+    for command in ("stats", "verify"):
+        done = run(command, "photos/001.png")
+        assert done.code == 2
+        assert "001.png' is a file: an index is a directory" in done.err
+
+
+def test_stats_and_evaluate_say_options_alike(folder, run):
+    run("index", "photos", "--measure", "emd")
+    kind = next(
+        line.split(None, 1)[1]
+        for line in run("stats", "photos").out.splitlines()
+        if line.startswith("measure")
+    )
+    assert kind.startswith("emd (bins=")
+    assert "threshold=null" in kind
+    lines = [f"photos/{number:03d}.png,{number % 3}" for number in range(20)]
+    Path("labels.csv").write_text("path,label\n" + "\n".join(lines))
+    shown = run("evaluate", "photos", "--labels", "labels.csv", "--rerank", "emd").out
+    assert f"{kind}, best 20 again by {kind}\n" in shown
+
+
+def test_a_time_does_not_count_reading_a_folder(folder, run):
+    note = "once the folder was read"
+    search, pairs = ("search", "photos/001.png", "photos"), ("duplicates", "photos")
+    assert f" ms {note}\n" in run(*search).out
+    assert f" s {note}   (" in run(*pairs).out
+    run("index", "photos")
+    assert note not in run(*search).out
+    assert note not in run(*pairs).out
+    shutil.copytree(folder, folder.parent / "plain", ignore=shutil.ignore_patterns(".imgsim"))
+    assert note in run(*pairs, "--reference", "plain").out
+
+
+def test_a_function_is_no_measure_yet(folder):
+    image = folder / "001.png"
+    with pytest.raises(InvalidInputError, match=r"; isf\.Embedding\(function, name=\.\.\.\) makes"):
+        isf.compare(image, image, lambda images: images)
+    with pytest.raises(InvalidInputError, match=r"got 'emdd'$"):
+        isf.compare(image, image, "emdd")
+
+
 # ---- duplicates --reference --------------------------------------------------------------------
 
 
@@ -147,6 +230,30 @@ def test_a_folder_inside_the_index_is_not_read_again(folder, run):
     assert found(shown) == [
         [(str(folder / "003.png"), False), (str(inside / "003.png"), True)],
     ]
+
+
+def test_a_reference_that_holds_all(folder, run):
+    """With and without an index on either side; the other way round there is an answer."""
+    (folder / "part").mkdir()
+    shutil.copy(folder / "003.png", folder / "part" / "003.png")
+    asked = ("duplicates", "photos/part", "--reference", "photos")
+    other = ("duplicates", "photos", "--reference", "photos/part", "--json")
+
+    def refused(how):
+        done = run(*asked)
+        assert (done.code, done.out) == (2, "")
+        assert f"all images of the index {how} '{folder}" in done.err
+        assert "none is left to compare with it; ask for the duplicates of" in done.err
+        groups = run(*other).json["groups"]
+        assert any(image["reference"] for group in groups for image in group["images"])
+
+    refused("lie in")
+    run("index", "photos")
+    refused("are also in")
+    run("index", "photos/part")
+    refused("are also in")
+    with Index.create(folder.parent / "nothing") as nothing, Index.open(folder / ".imgsim") as all_:
+        assert nothing.duplicates(reference=all_).groups == []
 
 
 def test_a_reference_that_is_none(folder, run, tmp_path):

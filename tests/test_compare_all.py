@@ -286,7 +286,7 @@ def test_small_copies_are_upright_and_know_the_size(tmp_path, orientation):
 
 def lines(figure):
     """Ends of the lines of both drawings, [beside, below]."""
-    parts = figure.split("<svg")[1:]
+    parts = re.sub(r'<path class="edge" d="[^"]*"/>', "", figure).split("<svg")[1:]
     pattern = r"M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"
     return [[tuple(map(float, found)) for found in re.findall(pattern, part)] for part in parts]
 
@@ -305,6 +305,16 @@ def test_lines_join_matching_points():
     assert (x1, y1, x2, y2) == pytest.approx((0, 250, 420, 500 + 12 + 600), abs=0.06)
     assert figure.count('<use href="#first_pixels"') == 2
     assert figure.count('<use href="#second_pixels"') == 2
+
+
+def test_lines_have_an_edge_below_them():
+    points = np.random.default_rng(1).random((5, 2))
+    for part in matches_figure("k", ((30, 20), (30, 20)), points, points).split("<svg")[1:]:
+        edge, *paths = re.findall(r'<path (?:class="edge"|stroke="[^"]*") d="([^"]*)"', part)
+        assert edge == "".join(paths)
+        assert len(paths) == 5
+        assert part.index('class="edge"') < part.index("stroke=")
+        assert all(path.count("a3 3 0 1 0") == 4 for path in paths)  # a ring at both ends
 
 
 def test_many_lines_are_thinned():

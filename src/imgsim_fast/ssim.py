@@ -254,6 +254,7 @@ def _as_channel_axis(name: str, image: Array, channel_axis: int | None) -> int |
                 f"{name} must have shape (h, w), got {image.shape}; channel_axis=-1 says that the "
                 "last axis holds channels"
             )
+        _check_pixels(name, image)
         return None
     axis = _validate.as_count("channel_axis", channel_axis, least=-3)
     if image.ndim != 3:
@@ -265,7 +266,13 @@ def _as_channel_axis(name: str, image: Array, channel_axis: int | None) -> int |
     axis %= 3
     if image.shape[axis] == 0:
         raise InvalidInputError(f"{name} has no channels: its shape is {image.shape}")
+    _check_pixels(name, image)
     return axis
+
+
+def _check_pixels(name: str, image: Array) -> None:
+    if image.size == 0:
+        raise InvalidInputError(f"{name} has no pixels: its shape is {image.shape}")
 
 
 def _image_size(image: Array, axis: int | None) -> tuple[int, int]:

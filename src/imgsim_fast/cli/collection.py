@@ -28,6 +28,7 @@ from imgsim_fast.cli.output import (
     json_path,
     json_skipped,
     list_skipped,
+    measure_in_words,
     print_added,
     print_json,
     print_matches,
@@ -35,7 +36,7 @@ from imgsim_fast.cli.output import (
     shown,
     write_page,
 )
-from imgsim_fast.cli.places import INDEX_NAME, count_images, index_of, searchable
+from imgsim_fast.cli.places import INDEX_NAME, count_images, index_of, reading_note, searchable
 from imgsim_fast.report.names import display_name
 from imgsim_fast.report.words import size_in_words
 
@@ -130,7 +131,8 @@ def search(
         seconds = time.perf_counter() - start
         if html is not None:
             write_page(html, force, store, query, where, matches, seconds, len(skipped), rerank)
-        print_matches(query, where, store, matches, seconds, skipped, as_json, rerank)
+        note = reading_note(where)
+        print_matches(query, where, store, matches, seconds, skipped, as_json, rerank, note)
         if rerank.measure is not None and seconds > _LONG and sys.stderr.isatty():
             click.echo(f"fewer --candidates than {rerank.candidates:,} are faster", err=True)
         if html is not None and not as_json:
@@ -155,10 +157,9 @@ def stats(where: str, as_json: bool) -> int:
             }
         )  # fmt: skip
         return GOOD
-    options = ", ".join(f"{name}={value}" for name, value in found.options.items())
     lines = [
         ("index", display_name(found.path)),
-        ("measure", f"{found.measure} ({options})"),
+        ("measure", measure_in_words(found.measure, found.options)),
         ("images", f"{found.images:,}"),
         ("size", size_in_words(found.bytes)),
         ("segments", f"{found.segments:,} ({found.dead_rows:,} dead rows)"),
@@ -185,9 +186,10 @@ def verify(where: str, as_json: bool) -> int:
         for problem in problems:
             click.echo(display_name(problem))
     else:
-        click.echo(f"sound: {count:,} images")
+        but = ", but the values in their rows were not checked" if unseen else ""
+        click.echo(f"sound: {count:,} images{but}")
     if unseen and not as_json:
-        click.echo(f"no row was asked whether it is a descriptor: {display_name(unseen)}")
+        click.echo(f"why not: {display_name(unseen)}")
     return CORRUPT if problems else GOOD
 
 

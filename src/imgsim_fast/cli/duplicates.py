@@ -30,12 +30,13 @@ from imgsim_fast.cli.output import (
     progress_bar,
     shown,
 )
-from imgsim_fast.cli.places import index_of, searchable
+from imgsim_fast.cli.places import index_of, reading_note, searchable
 from imgsim_fast.report.names import display_name
-from imgsim_fast.report.words import size_in_words
+from imgsim_fast.report.words import range_in_words, size_in_words
 
 if TYPE_CHECKING:
     from imgsim_fast.index import DuplicateGroup, Duplicates, Index
+    from imgsim_fast.measures import Measure
 
 _SHOWN_GROUPS = 50
 _SHOWN_IMAGES = 50  # of a group
@@ -68,7 +69,7 @@ def duplicates(
     options = named_values("--confirm-option", confirm_option, {})
     if confirm is None and (options or confirm_threshold is not None):
         raise click.UsageError("--confirm-threshold and --confirm-option need --confirm")
-    other = named_measure(confirm, options)
+    other = named_measure("--confirm-option", confirm, options)
     with (
         searchable(where, measure, given, threads, as_json) as (store, skipped),
         _reference(reference, store, given, threads, as_json) as (there, skipped_there),
@@ -91,7 +92,12 @@ def duplicates(
         if as_json:
             _print_json(found, where, reference, store, seconds, skipped)
         else:
-            _print_groups(found, where, reference, seconds)
+            read = [where] if there is None or isinstance(there, str) else [where, str(reference)]
+            _print_groups(found, where, reference, f"{seconds:.2f} s{reading_note(*read)}")
+            _say_out_of_reach("--threshold", found.threshold, found.measure, store)
+            if other is not None and found.confirm_threshold is not None:
+                limit = found.confirm_threshold
+                _say_out_of_reach("--confirm-threshold", limit, other.name, other)
             list_skipped(skipped, err=True)
             hint = "--json lists all"
             list_skipped(found.skipped, err=True, what="file of a pair", hint=hint)
@@ -152,7 +158,17 @@ def _print_json(
     )  # fmt: skip
 
 
-def _print_groups(found: Duplicates, where: str, reference: str | None, seconds: float) -> None:
+def _say_out_of_reach(flag: str, threshold: float, name: str, measure: Index | Measure) -> None:
+    """Explain a least similarity that nothing can have."""
+    if measure.higher_is_better and threshold > measure.value_range[1]:
+        known = range_in_words(measure.value_range)
+        click.echo(
+            f"\nno pair reaches {flag} {threshold:g}: it is the least similarity that counts, and "
+            f"{display_name(name)} is {known}; only equal files are grouped"
+        )
+
+
+def _print_groups(found: Duplicates, where: str, reference: str | None, took: str) -> None:
     unit = f" {found.unit}" if found.unit else ""
     bound = "at least" if found.higher_is_better else "at most"
     rule = f"{found.measure} {bound} {found.threshold:g}{unit}"
@@ -162,7 +178,7 @@ def _print_groups(found: Duplicates, where: str, reference: str | None, seconds:
     groups = "1 group" if len(found) == 1 else f"{len(found):,} groups"
     click.echo(
         f"{groups} of near-identical images among {found.images:,} in {shown(where)}{against}, "
-        f"{seconds:.2f} s   ({rule})"
+        f"{took}   ({rule})"
     )
     for number, group in enumerate(found.groups[:_SHOWN_GROUPS], 1):
         _print_group(number, group, found)

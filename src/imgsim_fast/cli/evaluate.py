@@ -20,13 +20,13 @@ from imgsim_fast.cli.output import (
     json_path,
     json_skipped,
     list_skipped,
+    measure_in_words,
     print_json,
     progress_bar,
     shown,
 )
 from imgsim_fast.cli.places import count_images, searchable
-from imgsim_fast.report.names import display_name
-from imgsim_fast.report.words import format_duration, options_in_words
+from imgsim_fast.report.words import format_duration
 
 if TYPE_CHECKING:
     from imgsim_fast.index import Evaluation
@@ -90,9 +90,9 @@ def evaluate(
 
 def _print_table(found: Evaluation, where: str, queries: str | None) -> None:
     scores = found.scores
-    measure = _measure_in_words(found.measure, found.options)
+    measure = measure_in_words(found.measure, found.options)
     if found.rerank is not None:
-        again = _measure_in_words(found.rerank, found.rerank_options)
+        again = measure_in_words(found.rerank, found.rerank_options)
         measure += f", best {found.candidates:,} again by {again}"
     asked = f"{scores.queries:,}"
     asked += " (every image, for the others)" if queries is None else f" from {shown(queries)}"
@@ -113,8 +113,3 @@ def _print_table(found: Evaluation, where: str, queries: str | None) -> None:
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         click.echo(f"{name:<{width}}  {value}")
-
-
-def _measure_in_words(name: str, options: dict[str, Any]) -> str:
-    inside = options_in_words(options)
-    return f"{display_name(name)} ({inside})" if inside else display_name(name)

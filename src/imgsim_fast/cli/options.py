@@ -35,12 +35,14 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON
 threads_option = click.option("--threads", type=int, help="Decoding threads [default: all CPUs].")
 
 
-_MEASURE_OPTIONS = options(
-    click.option(
-        "--measure", metavar="NAME",
-        help=f"How to compare: {', '.join(measures())} "
-        "[default: the index's, or wasserstein].",
-    ),
+def _measure_flag(default: str) -> Callable[[Any], Any]:
+    names = ", ".join(measures())
+    return click.option(
+        "--measure", metavar="NAME", help=f"How to compare: {names} [default: {default}]."
+    )
+
+
+_OPTIONS_OF_MEASURES = options(
     click.option("--bins", type=int, help="Bins, of grey levels or a channel."),
     click.option("--range", "grey_range", type=float, nargs=2, help="First and last edge."),
     click.option("--p", type=float, help="Order of the distance [default: 1]."),
@@ -56,6 +58,15 @@ def measure_options(command: Command) -> Command:
 
     What is not given is the index's, or the default.
     """
+    return _with_measure(command, "the index's, or wasserstein")
+
+
+def pair_measure_options(command: Command) -> Command:
+    """Give the same to a command that looks at no index."""
+    return _with_measure(command, "wasserstein")
+
+
+def _with_measure(command: Command, default: str) -> Command:
 
     @functools.wraps(command)
     def gathered(
@@ -66,7 +77,7 @@ def measure_options(command: Command) -> Command:
         given = {name: value for name, value in given.items() if value is not None}
         return command(*args, given=named_values("--option", option, given), **rest)
 
-    return _MEASURE_OPTIONS(cast("Command", gathered))
+    return options(_measure_flag(default), _OPTIONS_OF_MEASURES)(cast("Command", gathered))
 
 
 def named_values(flag: str, texts: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
@@ -119,20 +130,24 @@ def rerank_options(command: Command) -> Command:
         if rerank is None and (given or candidates is not None):
             flag = "--rerank-option" if given else "--candidates"
             raise click.UsageError(f"{flag} needs --rerank")
-        kind = named_measure(rerank, given)
+        kind = named_measure("--rerank-option", rerank, given)
         number = NOT_AGAIN.candidates if candidates is None else candidates
         return command(*args, rerank=Rerank(kind, number), **rest)
 
     return _RERANK_OPTIONS(cast("Command", gathered))
 
 
-def named_measure(name: str | None, given: dict[str, Any]) -> Measure | None:
-    """Make a measure, before any work is done."""
+def named_measure(flag: str, name: str | None, given: dict[str, Any]) -> Measure | None:
+    """Make a measure whose options come by a flag, before any work is done."""
     if name is None:
         return None
+    from imgsim_fast.errors import MissingModelError
     from imgsim_fast.measures import get_measure
 
-    return get_measure(name, **given)
+    try:
+        return get_measure(name, **given)
+    except MissingModelError as error:
+        raise MissingModelError(str(error).replace(" --option ", f" {flag} ")) from error
 
 
 def threads_of(threads: int | None) -> int:

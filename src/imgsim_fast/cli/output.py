@@ -20,7 +20,7 @@ import click
 from imgsim_fast import errors
 from imgsim_fast.cli.options import NOT_AGAIN, Rerank
 from imgsim_fast.report.names import display_name
-from imgsim_fast.report.words import range_in_words
+from imgsim_fast.report.words import options_in_words, range_in_words
 
 if TYPE_CHECKING:
     from imgsim_fast.index import AddReport, Index, Matches
@@ -65,6 +65,12 @@ def shown(path: str) -> str:
     return display_name(path)
 
 
+def measure_in_words(name: str, options: dict[str, Any]) -> str:
+    """Return a measure with its options on one line."""
+    inside = options_in_words(options)
+    return f"{display_name(name)} ({inside})" if inside else display_name(name)
+
+
 def print_added(report: AddReport, store: Index, as_json: bool, silent: bool = False) -> None:
     """Print what `add` or `refresh` did."""
     if as_json:
@@ -106,9 +112,9 @@ def list_skipped(
 
 def print_matches(
     query: str, where: str, store: Index, matches: Matches, seconds: float,
-    skipped: list[tuple[str, str]], as_json: bool, rerank: Rerank = NOT_AGAIN,
+    skipped: list[tuple[str, str]], as_json: bool, rerank: Rerank = NOT_AGAIN, note: str = "",
 ) -> None:  # fmt: skip
-    """Print a ranking."""
+    """Print a ranking; the note is about the time."""
     other = rerank.measure
     if as_json:
         again = {} if other is None else {
@@ -139,7 +145,7 @@ def print_matches(
     chosen = "" if other is None else f"; candidates by {store.measure}"
     click.echo(
         f"{shown(query)}: {len(matches.ids)} of {len(store):,} images in {shown(where)}, "
-        f"{seconds * 1e3:.1f} ms"
+        f"{seconds * 1e3:.1f} ms{note}"
     )
     if matches.paths:
         click.echo(f"\n rank  {words:>10}  image          ({name} {words}{unit}{chosen})")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from imgsim_fast import errors
-from imgsim_fast.cli.options import GOOD, html_options, json_flag, measure_options
+from imgsim_fast.cli.options import GOOD, html_options, json_flag, pair_measure_options
 from imgsim_fast.cli.output import check_page, json_path, print_json
 from imgsim_fast.measures import Comparison
 from imgsim_fast.report.names import display_name
@@ -16,7 +16,7 @@ from imgsim_fast.report.names import display_name
 @click.command()
 @click.argument("image1")
 @click.argument("image2")
-@measure_options
+@pair_measure_options
 @html_options
 @json_flag
 def compare(

@@ -52,6 +52,14 @@ def searchable(
         yield store, report.skipped
 
 
+def reading_note(*places: str) -> str:
+    """Say of a time that a plain folder was read before, which is not in it."""
+    from imgsim_fast.index import Index
+
+    plain = any(not Index.exists(index_of(where)) for where in places)
+    return " once the folder was read" if plain else ""
+
+
 def count_images(folder: str) -> int:
     """Count what a folder has to index."""
     from imgsim_fast.folders import find_images

@@ -23,8 +23,8 @@ def measure_of(catalog: Catalog) -> Measure:
         if catalog.measure not in measures():
             raise IndexVersionError(
                 f"{catalog.folder!r} needs the measure {catalog.measure!r} with "
-                f"{catalog.options!r}, which is somebody's own: open it from Python, "
-                "Index.open(path, measure), with the Embedding or other object it was made with"
+                f"{catalog.options!r}, which imgsim_fast does not have itself: open it from "
+                "Python, Index.open(path, measure), with the Embedding or other object that made it"
             ) from error
         raise IndexVersionError(
             f"{catalog.folder!r} needs the measure {catalog.measure!r} with {catalog.options!r}: "

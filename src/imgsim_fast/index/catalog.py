@@ -71,6 +71,8 @@ class Catalog:
         self._prefix = self._base.rstrip(separator) + separator
         file = os.path.join(self.folder, FILE)
         if not os.path.isfile(file):
+            if os.path.exists(self.folder) and not os.path.isdir(self.folder):
+                raise IndexVersionError(f"{folder!r} is a file: an index is a directory")
             if not os.path.isdir(self.folder):
                 raise IndexVersionError(f"there is no index {folder!r}: no such directory")
             inside = os.path.join(folder, ".imgsim")

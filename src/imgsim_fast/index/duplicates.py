@@ -55,6 +55,15 @@ class Criterion(NamedTuple):
         return values >= self.threshold if higher else values <= self.threshold
 
 
+def nothing_left(how: str, reference: str) -> InvalidInputError:
+    """Say that the reference holds every image, and what to ask instead."""
+    return InvalidInputError(
+        f"all images of the index {how} {reference!r}, the reference: none is left to compare with "
+        f"it; ask for the duplicates of {reference!r}, with the folder of these images as the "
+        "reference"
+    )
+
+
 def find_duplicates(
     collection: Collection,
     reference: Collection | None,

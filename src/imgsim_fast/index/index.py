@@ -19,7 +19,7 @@ from imgsim_fast.index import catalog as catalogs
 from imgsim_fast.index.agreement import agreed_measure, measure_of
 from imgsim_fast.index.build import AddReport, Builder, Progress
 from imgsim_fast.index.catalog import Catalog, ImageRecord
-from imgsim_fast.index.duplicates import Criterion, find_duplicates
+from imgsim_fast.index.duplicates import Criterion, find_duplicates, nothing_left
 from imgsim_fast.index.files import given_files, recorded_files
 from imgsim_fast.index.inspection import stats_of
 from imgsim_fast.index.lock import writer_lock
@@ -446,7 +446,7 @@ class Index:
         Raises
         ------
         InvalidInputError
-            No image lies in the reference folder, or all do; the reference is this index;
+            No image lies in the reference, or all do; the reference is this index;
             more than ten million pairs are to be confirmed.
         IndexMismatchError
             The reference was made with another measure or other options.
@@ -475,6 +475,8 @@ class Index:
             there = reference._collection(lambda path: True)
             paths = set(there.paths)
             own = self._collection(lambda path: path not in paths)
+            if not len(own.ids) and len(self):
+                raise nothing_left("are also in", reference.path)
         else:
             inside = absolute_folder(reference)
             there = self._collection(lambda path: path.startswith(inside))
@@ -486,7 +488,7 @@ class Index:
                        if os.path.isdir(inside) else ": no such folder")
                 )  # fmt: skip
             if not len(own.ids):
-                raise InvalidInputError(f"all images of the index lie in {os.fsdecode(inside)!r}")
+                raise nothing_left("lie in", os.fsdecode(inside))
         return find_duplicates(own, there, criterion, second, workers, progress)
 
     def holds(self, folder: PathLike) -> bool:

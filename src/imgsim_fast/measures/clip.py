@@ -125,7 +125,8 @@ def _found(model: str, checkpoint: str | os.PathLike[Any] | None) -> str:
         advice = f"; download {_RELEASE}{_FILE} (its SHA-256 begins with {_DIGITS[_FILE]})"
     if checkpoint is None:
         raise MissingModelError(
-            f"measure 'clip' needs checkpoint=, the file with the weights of {model}{advice}"
+            f"measure 'clip' needs checkpoint=, the file with the weights of {model} "
+            f"(on the command line: --option checkpoint=FILE){advice}"
         )
     try:
         return weights.path_of("checkpoint", checkpoint)

@@ -111,7 +111,10 @@ class Onnx(Vectors):
     ) -> None:
         super().__init__(metric, normalize)
         if model is None:
-            raise MissingModelError("measure 'onnx' needs model=, the path of an ONNX file")
+            raise MissingModelError(
+                "measure 'onnx' needs model=, the path of an ONNX file "
+                "(on the command line: --option model=FILE)"
+            )
         self._mean, self._std = _as_three("mean", mean), _as_three("std", std)
         if (self._std == 0).any():
             raise InvalidInputError(f"std must not be 0, got {list(std)}")

@@ -71,7 +71,11 @@ def get_measure(measure: str | Measure = "wasserstein", **options: Any) -> Measu
     name: object = measure
     entry = _MEASURES.get(name) if isinstance(name, str) else None
     if entry is None:
-        raise InvalidInputError(f"measure must be one of {', '.join(_MEASURES)}, got {measure!r}")
+        hint = "; isf.Embedding(function, name=...) makes one of a function"
+        raise InvalidInputError(
+            f"measure must be one of {', '.join(_MEASURES)}, got {measure!r}"
+            + (hint if callable(name) else "")
+        )
     kind = _class_of(entry)
     known = kind.option_names()
     for option in options:

@@ -25,6 +25,7 @@ _GAP = 12.0
 _WIDE, _NARROW = 1200.0, 600.0  # widths of the two drawings
 _TALLEST = 600.0  # height of an image
 _DOT = 3.0
+_FIRST_HUE = 60  # yellow
 
 
 class _Place(NamedTuple):
@@ -97,15 +98,22 @@ def _drawn(
         parts.append(
             f'<use href="#{name}" transform="translate({place.x:.6g} {place.y:.6g}) {scale}"/>'
         )
-    for number, ends in enumerate(zip(points1, points2, strict=True)):
-        color = f"hsl({number * 137 % 360} 95% 55%)"  # neighbours in the list get far colours
+    drawn = []
+    for ends in zip(points1, points2, strict=True):
         (x1, y1), (x2, y2) = (
             (place.x + point[0] * place.width, place.y + point[1] * place.height)
             for place, point in zip(places, ends, strict=True)
         )
-        parts.append(
-            f'<g stroke="{color}"><path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}"/>'
-            f'<circle cx="{x1:.1f}" cy="{y1:.1f}" r="{_DOT:g}"/>'
-            f'<circle cx="{x2:.1f}" cy="{y2:.1f}" r="{_DOT:g}"/></g>'
-        )
+        drawn.append(f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}{_ring(x1, y1)}{_ring(x2, y2)}")
+    # Bright lines over one dark edge below all of them: seen on light, dark and coloured images.
+    parts.append(f'<path class="edge" d="{"".join(drawn)}"/>')
+    for number, line in enumerate(drawn):
+        hue = (_FIRST_HUE + number * 137) % 360  # neighbours in the list get far colours
+        parts.append(f'<path stroke="hsl({hue} 95% 66%)" d="{line}"/>')
     return "".join(parts) + "</svg>"
+
+
+def _ring(x: float, y: float) -> str:
+    """Path of a circle around a point."""
+    half = f"a{_DOT:g} {_DOT:g} 0 1 0"
+    return f"M{x - _DOT:.1f} {y:.1f}{half} {2 * _DOT:g} 0{half} {-2 * _DOT:g} 0"

@@ -55,9 +55,12 @@ def size_in_words(size: float) -> str:
 
 
 def options_in_words(options: Mapping[str, object]) -> str:
-    """Return the options of a measure on one line as a command takes them, text without quotes."""
-    values = [value if isinstance(value, str) else json.dumps(value) for value in options.values()]
-    return display_name(", ".join(map("=".join, zip(options, values, strict=True))))
+    """Return the options of a measure, by name, as a command takes them: text without quotes."""
+    said = [
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in sorted(options.items())  # as an index keeps them
+    ]
+    return display_name(", ".join(said))
 
 
 def settings_in_words(options: Mapping[str, object]) -> str:
