@@ -38,7 +38,7 @@ def format_distance(distance: float) -> str:
 def format_duration(seconds: float) -> str:
     """Return a time in the unit that suits it, three digits."""
     if seconds < 0.9995:
-        return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"
+        return f"{seconds * 1e3:.3g} ms" if seconds >= 0.9995e-3 else f"{seconds * 1e6:.3g} µs"
     if seconds < 99.95:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
