@@ -406,7 +406,7 @@ def test_python_threads_get_the_same_bits():
 
 
 def test_long_paths_need_no_stack():
-    """A basis that is one path, on a thread with a small stack: nothing recurses."""
+    """A basis that is one path, in 64 KB of stack: nothing recurses."""
     n = 1500
     a, b = np.ones(n), np.ones(n)
     a[0], b[-1] = 1.5, 1.5
@@ -418,7 +418,7 @@ def test_long_paths_need_no_stack():
         found.append(isf.transport(a[::-1].copy(), b, cost))
         found.append(isf.emd(a, b, positions=np.arange(n)))
 
-    before = threading.stack_size(256 * 1024)
+    before = threading.stack_size(64 * 1024)
     try:
         thread = threading.Thread(target=work)
         thread.start()
