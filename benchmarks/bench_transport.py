@@ -23,11 +23,13 @@ from benchmarks.transport_data import (
     instances,
     pot_value,
     random_points,
+    tall_points,
     uniform_points,
 )
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024)
 UNIFORM_SIZES = (64, 128, 256)
+TALL_SIZES = ((10_000, 16), (30_000, 30))
 
 
 def _agree(ours: list[float], theirs: list[float]) -> None:
@@ -60,6 +62,23 @@ def _random(n: int) -> Case:
         },
         faster={"POT core": 3},
         rounds=11 if n <= 256 else 5,
+    )
+
+
+def _tall(n: int, m: int) -> Case:
+    problems = partial(tall_points, n, m, 3)
+    ours, core = _with_costs(problems), _pot_core(problems)
+
+    @cache
+    def check() -> None:
+        _agree(ours(), [pot_value(call) for call in core.calls])
+
+    return Case(
+        f"transport, {n:,} x {m} points",
+        ours,
+        check,
+        peers={"POT core": core},
+        rounds=3,
     )
 
 
@@ -127,6 +146,7 @@ if HAS_DATA:
         for side in (8, 16, 32)
     ]
 CASES += [_uniform(n) for n in UNIFORM_SIZES]
+CASES += [_tall(n, m) for n, m in TALL_SIZES]
 
 
 @pytest.mark.parametrize(("case", "contender"), contender_ids(CASES))

@@ -89,6 +89,16 @@ def _random(rng: np.random.Generator, n: int, a: Floats, b: Floats) -> Problem:
     return Problem(a / a.sum(), b / b.sum(), rng.random((n, 2)), rng.random((n, 2)))
 
 
+@cache
+def tall_points(n: int, m: int, count: int) -> list[Problem]:
+    """Many points of the same weight in the unit square, and few whose weights differ much."""
+    rng = np.random.default_rng(n + m)
+    few = [np.maximum(rng.dirichlet(np.full(m, 0.5)), 1e-9) for _ in range(count)]
+    return [
+        Problem(np.full(n, 1 / n), b / b.sum(), rng.random((n, 2)), rng.random((m, 2))) for b in few
+    ]
+
+
 def as_signatures(problem: Problem) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Rows (weight, coordinates ...) of float32, as ``cv2.EMD`` wants them."""
     return (

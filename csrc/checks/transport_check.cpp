@@ -99,6 +99,10 @@ void check_sizes() {
   check_solve(Instance(700, 600, 2, Ground::euclidean, Data::real, Unequal::normalize));
   check_solve(Instance(1100, 9, 2, Ground::matrix, Data::real, Unequal::error));
   check_solve(Instance(9, 1100, 2, Ground::matrix, Data::whole, Unequal::partial));
+  for (int data = 0; data < static_cast<int>(Data::kData); ++data) {  // with a sample of the rows
+    check_solve(Instance(2500, 3, 2, Ground::matrix, static_cast<Data>(data), Unequal::error));
+    check_solve(Instance(40, 5000, 2, Ground::manhattan, static_cast<Data>(data), Unequal::normalize));
+  }
 }
 
 // Costs beyond what is kept in memory are computed for each pricing: the same distance.

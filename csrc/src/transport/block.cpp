@@ -9,7 +9,9 @@
 #include "transport/assignment.hpp"
 #include "transport/dense_graph.hpp"
 #include "transport/network_simplex.hpp"
+#include "transport/perturbation.hpp"
 #include "transport/point_graph.hpp"
+#include "transport/row_sample.hpp"
 
 namespace imgsim {
 namespace {
@@ -127,22 +129,6 @@ void add_singles(DenseGraph* graph, double largest, Narrow narrow, Workspace& sp
 
 // ---- the simplex -----------------------------------------------------------------------------
 
-// Orden's perturbation: one unit more for each row, all of them for the largest column. As long as
-// masses differ by more than n units, no proper part of the rows then balances a part of the
-// columns. Columns of less than a unit get one, and the rows more.
-void perturb(Block* block) {
-  std::int64_t *supply = block->supply.units, *demand = block->demand.units;
-  std::int64_t empty = 0;
-  for (std::size_t j = 0; j < block->m; ++j)
-    if (demand[j] == 0) {
-      demand[j] = 1;
-      ++empty;
-    }
-  for (std::size_t i = 0; i < block->n; ++i) supply[i] += 1 + empty;
-  *std::max_element(demand, demand + block->m) +=
-      static_cast<std::int64_t>(block->n) * (1 + empty) - empty;
-}
-
 // The supply of each row less the demand of each column, to be summed up along the tree.
 struct NetSupply {
   std::int64_t* units;
@@ -189,8 +175,11 @@ class BlockSimplex {
     auto* demand = space_.take<std::int64_t>(m);
     std::copy_n(block_->supply.units, n, supply);
     std::copy_n(block_->demand.units, m, demand);
-    perturb(block_);
-    if (!method_.start(block_->supply.units, block_->demand.units, space_)) {
+    RowSample<Graph> some(graph_, facts_.largest, supply, demand, space_, interrupt_);
+    Start from;
+    const bool guessed = some.guess(&from);
+    perturb(block_->supply.units, n, block_->demand.units, m);
+    if (!guessed || !method_.start(from, block_->supply.units, block_->demand.units, space_)) {
       block_->status = TransportStatus::cancelled;
       return;
     }

@@ -5,8 +5,8 @@
 //   cycle:    the cycle that an arc closes, and the flow around it
 //   tree:     the part cut off is hung elsewhere, its potentials shift
 //
-// Supplies are perturbed (block.cpp): no flow of a basis is ever 0, so every pivot lowers the
-// cost and none can come back. Only the columns' potentials v are kept; the potential of a row
+// Supplies are perturbed (perturbation.hpp): no flow of a basis is ever 0, so every pivot lowers
+// the cost and none can come back. Only the columns' potentials v are kept; the potential of a row
 // follows from the arc to its parent, u_i = c_ip - v_p.
 #pragma once
 
@@ -53,6 +53,12 @@ class StepClock {
   std::chrono::steady_clock::time_point last_;
 };
 
+// What a simplex may know of its problem.
+struct Start {
+  const double* potentials = nullptr;  // of the columns; null: all 0
+  const Node* order = nullptr;         // of the rows; null: the heaviest first
+};
+
 template <class Graph, std::size_t Words, class Clock>
 class NetworkSimplex {
  public:
@@ -69,16 +75,24 @@ class NetworkSimplex {
     order_ = space.take<Node>(tree_.nodes());
   }
 
-  // Rows in turn, the heaviest first, fill their cheapest column that has room left; what does not
-  // fit queues again. Each arc exhausts its row or its column, which then hangs below the other:
-  // leaves first, root last. So no arc is artificial. Overwrites supply and demand.
-  bool start(std::int64_t* supply, std::int64_t* demand, Workspace& space) {
+  // Rows in turn fill their cheapest column that has room left; what does not fit queues again.
+  // Each arc exhausts its row or its column, which then hangs below the other: leaves first, root
+  // last. So no arc is artificial. Overwrites supply and demand.
+  bool start(const Start& from, std::int64_t* supply, std::int64_t* demand, Workspace& space) {
     const std::size_t n = graph_.n, m = graph_.m;
+    if (from.potentials != nullptr) {
+      std::copy_n(from.potentials, m, v_);
+      round_potentials();
+    }
     auto* queue = space.template take<Node>(n + m);
-    for (std::size_t i = 0; i < n; ++i) queue[i] = static_cast<Node>(i);
-    std::sort(queue, queue + n, [supply](Node x, Node y) {
-      return supply[x] > supply[y] || (supply[x] == supply[y] && x < y);
-    });
+    if (from.order != nullptr) {
+      std::copy_n(from.order, n, queue);
+    } else {
+      for (std::size_t i = 0; i < n; ++i) queue[i] = static_cast<Node>(i);
+      std::sort(queue, queue + n, [supply](Node x, Node y) {
+        return supply[x] > supply[y] || (supply[x] == supply[y] && x < y);
+      });
+    }
     std::size_t open_rows = n, open_columns = m, next = 0, end = n;
     for (std::size_t k = 0; k < end; ++k) {
       if (interrupt_.due(graph_.row_weight())) return false;
@@ -384,8 +398,13 @@ class NetworkSimplex {
       const auto row = static_cast<std::size_t>(tree_.parent(x)) - m;
       v_[x] = graph_.cost(row, x) - row_potential(row);
     }
-    if (graph_.is_rough())
-      for (std::size_t j = 0; j < m; ++j) v_rough_[j] = static_cast<float>(v_[j] * graph_.factor);
+    round_potentials();
+  }
+
+  void round_potentials() {
+    if (!graph_.is_rough()) return;
+    for (std::size_t j = 0; j < graph_.m; ++j)
+      v_rough_[j] = static_cast<float>(v_[j] * graph_.factor);
   }
 
   const Graph& graph_;

@@ -11,6 +11,7 @@
 #include "transport/exact_sum.hpp"
 #include "transport/line.hpp"
 #include "transport/masses.hpp"
+#include "transport/row_sample.hpp"
 #include "transport/spanning_tree.hpp"
 #include "transport/support.hpp"
 #include "transport/workspace.hpp"
@@ -279,12 +280,18 @@ void TransportSolver::solve(const TransportProblem& problem, const TransportOpti
 
 std::size_t transport_bytes(std::size_t n, std::size_t m, const GroundDistance& ground) {
   constexpr double kKept = 0x1p22;  // arcs whose costs are kept if they come from points
-  const auto rows = static_cast<double>(n), columns = static_cast<double>(m);
-  const double fewer = std::min(rows, columns), arcs = rows * columns;
-  const bool dense = ground.kind == Ground::matrix || arcs <= kKept;
-  const double sets = (rows + columns) * (fewer / 64 + 1) * 8;
+  const auto rows = static_cast<double>(std::max(n, m));
+  const std::size_t fewer = std::min(n, m);
+  const auto columns = static_cast<double>(fewer);
+  const auto padded = [fewer](std::size_t lanes) {
+    return static_cast<double>((fewer + lanes - 1) / lanes * lanes);
+  };
+  const bool dense = ground.kind == Ground::matrix || rows * columns <= kKept;
+  const double costs = dense ? rows * (padded(kColumns) * 8 + padded(kSingles) * 4) : 0;
+  const double sets = (rows + columns) * (columns / 64 + 1) * 8;
   const double points = (rows + columns) * static_cast<double>(ground.dims) * 16;
-  const double bytes = (dense ? arcs * 12 : 0) + sets + points + (rows + columns) * 240 + 65536;
+  const double samples = bytes_of_samples(std::max(n, m), fewer);
+  const double bytes = costs + sets + points + samples + (rows + columns) * 240 + 65536;
   return bytes < 9e18 ? static_cast<std::size_t>(bytes) : std::numeric_limits<std::size_t>::max();
 }
 
