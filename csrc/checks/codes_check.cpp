@@ -60,20 +60,27 @@ void check_bounds(std::size_t bins, const double* positions, const std::string& 
     expect(metric.between(sums, 0, sums, 1) == 0.0, "a line without length, " + where);
     return;
   }
-  std::vector<std::uint8_t> codes(kRows * kCode), lost(kRows);
+  std::vector<std::uint8_t> bytes(kRows * kCodeBytes);
+  const auto codes = CodeArrays<std::uint8_t>::in(bytes.data(), kRows);
   for (std::size_t r = 0; r < kRows; ++r) {
-    lost[r] = coder.encode(sums.row(r), sums.total(r), codes.data() + r * kCode);
-    expect(lost[r] <= CdfCoder::kMostLost, "lost, " + where);
+    coder.encode(sums.row(r), sums.total(r), codes, r);
+    expect(codes.lost[r] <= CdfCoder::kMostLost, "lost, " + where);
+    expect(codes.spread[r] < 255, "spread, " + where);
   }
   double tightest = 0.0;
   for (std::size_t a = 0; a < kRows; ++a) {
     for (std::size_t b = 0; b < kRows; ++b) {
       const double distance = metric.between(sums, a, sums, b);
-      const std::uint32_t apart = differences(&codes[a * kCode], &codes[b * kCode]);
-      const auto both = static_cast<std::uint32_t>(lost[a] + lost[b]);
-      const double bound = coder.lower_bound(apart, both);
+      const std::uint32_t rough = differences(codes.coarse_of(a), codes.coarse_of(b));
+      const std::uint32_t apart = code_differences(codes.coarse_of(a), codes.fine_of(a),
+                                                   codes.coarse_of(b), codes.fine_of(b));
+      const auto lost = static_cast<std::uint32_t>(codes.lost[a] + codes.lost[b]);
+      const auto spread = static_cast<std::uint32_t>(codes.spread[a] + codes.spread[b]);
+      const double bound = coder.lower_bound(apart, lost);
+      expect(rough <= apart, "coarse differences above all, " + where);
       expect(bound <= distance, "bound above the distance, " + where);
-      expect(apart <= coder.limit(distance, both), "limit below a near row, " + where);
+      expect(coder.upper_bound(apart, lost, spread) >= distance, "bound below, " + where);
+      expect(apart <= coder.limit(distance, lost), "limit below a near row, " + where);
       if (distance > 0.0) tightest = std::max(tightest, bound / distance);
     }
   }
@@ -85,7 +92,7 @@ void check_scan(std::size_t rows) {
   for (auto& byte : codes) byte = static_cast<std::uint8_t>(below(256));
   for (auto& byte : query) byte = static_cast<std::uint8_t>(below(256));
   std::vector<std::uint32_t> found(rows);
-  for (const std::uint32_t limit : {0U, 900U, 1400U, 2000U, 4079U, 4080U, 70000U}) {
+  for (const std::uint32_t limit : {0U, 450U, 700U, 1000U, 2039U, 2040U, 70000U}) {
     if (rows > 3) std::copy(query.begin(), query.end(), codes.begin() + 2 * kCode);
     std::vector<std::uint32_t> wanted;
     for (std::size_t r = 0; r < rows; ++r)

@@ -1,11 +1,17 @@
-// Codes of distributions on the line, kCode bytes each, from which lower bounds on W1 follow.
+// Codes of distributions on the line: 16 bytes each, from which bounds on W1 follow.
 //
-// The line from the first bin to the last is cut into kCode cells at bins, as equal as they allow.
-// A_s is the area below the CDF in cell s, in units of 1 / 255 of the longest cell; the code holds
-// b_s = A_s rounded, and beside it is kept what that has lost, L = sum_s |A_s - b_s|, rounded up.
-// For two distributions
-//   W1 = area between the CDFs >= unit sum_s |A_s - A'_s| >= unit (sum_s |b_s - b'_s| - L - L').
-// With at most kCode gaps between bins the cells are the gaps, and only rounding is lost.
+// The line from the first bin to the last is cut into 16 cells at bins, as equal as they allow. A_s
+// is the area below the CDF in cell s, in units of 1 / 255 of the longest cell. Of each pair of
+// neighbouring cells the code holds, as bytes, half the sum and half the difference:
+//   coarse c = (A_2p + A_2p+1) / 2,   fine d = (A_2p - A_2p+1) / 2 + 128,   both rounded.
+// Because |x| + |y| = max(|x + y|, |x - y|), for two distributions F and F'
+//   W1 = area between the CDFs >= unit sum_s |A_s - A'_s|
+//      >= 2 unit (sum_p max(|c - c'|, |d - d'|) - L - L') >= 2 unit (sum_p |c - c'| - L - L'),
+// where L, kept beside the code and rounded up, is what rounding has lost: the sum over p of the
+// larger error of c and d. So the coarse half alone rules most rows out. And with the spread
+// E = sum_s of the areas between the CDF and its mean in cell s, rounded up and kept as well,
+//   W1 <= 2 unit (sum_p max(|c - c'|, |d - d'|) + L + L' + E + E').
+// With at most 16 gaps between bins the cells are the gaps, and only rounding is lost.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +22,22 @@
 
 namespace imgsim {
 
+constexpr std::size_t kHalfCode = 8;                   // bytes of either half
+constexpr std::size_t kCodeBytes = 2 * kHalfCode + 2;  // of a row, with what it lost and its spread
+
+// Where the codes of some rows are: one array after the other.
+template <class Byte>
+struct CodeArrays {
+  Byte *coarse, *fine, *lost, *spread;
+
+  // Of n rows in one piece of n * kCodeBytes bytes.
+  static CodeArrays in(Byte* bytes, std::size_t n) {
+    return {bytes, bytes + n * kHalfCode, bytes + 2 * n * kHalfCode, bytes + 2 * n * kHalfCode + n};
+  }
+  Byte* coarse_of(std::size_t row) const { return coarse + row * kHalfCode; }
+  Byte* fine_of(std::size_t row) const { return fine + row * kHalfCode; }
+};
+
 class CdfCoder {
  public:
   // metric.is_area(): p = 1 on a line.
@@ -24,28 +46,55 @@ class CdfCoder {
   // False where all bins lie at one place: every distance is 0.
   bool is_useful() const { return unit_ > 0.0; }
 
-  // code: kCode bytes; returns what is lost, in units / kLostParts.
-  std::uint8_t encode(const double* sums, double total, std::uint8_t* code) const;
+  // Of running sums and their total, into row `row`.
+  void encode(const double* sums, double total, const CodeArrays<std::uint8_t>& codes,
+              std::size_t row) const;
 
-  // No computed distance can be smaller, for a sum of absolute differences of two codes.
-  double lower_bound(std::uint32_t differences, std::uint32_t lost) const;
+  // No computed distance can be smaller, for sums of differences (coarse or of both halves) of two
+  // codes, and what they have lost together.
+  double lower_bound(std::uint32_t differences, std::uint32_t lost) const {
+    return unit_ * (static_cast<double>(differences) - static_cast<double>(lost) / kLostParts) -
+           slack_;
+  }
+  // None can be larger, for differences of both halves.
+  double upper_bound(std::uint32_t differences, std::uint32_t lost, std::uint32_t spread) const;
   // The largest sum of differences whose lower bound is at most `distance`.
   std::uint32_t limit(double distance, std::uint32_t lost) const;
 
-  static constexpr std::uint32_t kLostParts = 16;
-  static constexpr std::uint32_t kMostLost = 8 * kLostParts + 1;  // half a unit in each byte
-  static constexpr std::uint32_t kNoLimit = 255 * 16;
+  static constexpr std::uint32_t kLostParts = 32;                 // of a unit
+  static constexpr std::uint32_t kMostLost = 4 * kLostParts + 1;  // half a unit in each pair
+  static constexpr std::uint32_t kSpreadParts = 2;                // of a unit
+  static constexpr std::uint32_t kNoLimit = 255 * 8;
 
  private:
   struct Cell {
     std::size_t begin, end;  // gaps
   };
+  struct Area {
+    double area, spread;
+  };
+  Area area_of(const Cell& cell, const double* sums, double scale) const;
 
   std::vector<Cell> cells_;
   const double* widths_;   // null: all 1
   double per_area_ = 0.0;  // units in an area of 1, as the sums have it
-  double unit_ = 0.0;      // as distances have it
+  double unit_ = 0.0;      // 2 unit, as distances have it
   double slack_ = 0.0;     // of rounding errors in distances
 };
+
+// sum_p max(|c - c'|, |d - d'|).
+inline std::uint32_t code_differences(const std::uint8_t* coarse, const std::uint8_t* fine,
+                                      const std::uint8_t* other_coarse,
+                                      const std::uint8_t* other_fine) {
+  const auto apart = [](std::uint8_t x, std::uint8_t y) {
+    return static_cast<std::uint32_t>(x < y ? y - x : x - y);
+  };
+  std::uint32_t sum = 0;
+  for (std::size_t p = 0; p < kHalfCode; ++p) {
+    const std::uint32_t c = apart(coarse[p], other_coarse[p]), d = apart(fine[p], other_fine[p]);
+    sum += c < d ? d : c;
+  }
+  return sum;
+}
 
 }  // namespace imgsim

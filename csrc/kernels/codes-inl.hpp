@@ -1,4 +1,4 @@
-// Scans of 16-byte codes, compiled once per instruction set.
+// Scans of 8-byte codes, compiled once per instruction set.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace {
 
-using imgsim::kCode;
+using imgsim::kCode;  // bytes
 
 inline std::uint32_t code_distance(const std::uint8_t* a, const std::uint8_t* b) {
   std::uint32_t sum = 0;
@@ -46,23 +46,15 @@ inline Sums differences(CodeBytes a, CodeBytes b) {
 #endif
 }
 
-template <class Vector>
-Vector swapped_halves(Vector v) {
-  if constexpr (sizeof(Vector) == 64)
-    return __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6);
-  else if constexpr (sizeof(Vector) == 32)
-    return __builtin_shufflevector(v, v, 1, 0, 3, 2);
-  else
-    return __builtin_shufflevector(v, v, 1, 0);
-}
-
-inline bool any_holds(CodeSums truth) {
+inline bool any_at_most(CodeSums sums, CodeSums most) {
 #if defined(__AVX512BW__)
-  return __builtin_ia32_cvtw2mask512(reinterpret_cast<CodeShorts>(truth)) != 0;
+  constexpr int kAtMost = 2;
+  return __builtin_ia32_ucmpw512_mask(reinterpret_cast<CodeShorts>(sums),
+                                      reinterpret_cast<CodeShorts>(most), kAtMost, ~0U) != 0;
 #elif defined(__AVX2__)
-  return __builtin_ia32_pmovmskb256(reinterpret_cast<CodeBytes>(truth)) != 0;
+  return __builtin_ia32_pmovmskb256(reinterpret_cast<CodeBytes>(sums <= most)) != 0;
 #else
-  return __builtin_ia32_pmovmskb128(reinterpret_cast<CodeBytes>(truth)) != 0;
+  return __builtin_ia32_pmovmskb128(reinterpret_cast<CodeBytes>(sums <= most)) != 0;
 #endif
 }
 
@@ -74,18 +66,18 @@ std::size_t near_codes(const std::uint8_t* codes, std::size_t rows, const std::u
     IMGSIM_MEMCPY(reinterpret_cast<char*>(&wanted) + i * kCode, query, kCode);
   const CodeSums most = CodeSums{} + static_cast<std::uint16_t>(limit < 65535 ? limit : 65535);
   for (; r + kCodesAtOnce <= rows; r += kCodesAtOnce) {
-    // The sums of four vectors beside each other, 16 bits each: at most 16 * 255.
+    // The sums of four vectors beside each other, 16 bits each: at most 8 * 255.
     Sums all = {};
     IMGSIM_UNROLL
     for (std::size_t v = 0; v < 4; ++v)
       all |= differences(load_codes(codes + (r + v * kCodesInVector) * kCode), wanted) << (16 * v);
-    const CodeSums sums = reinterpret_cast<CodeSums>(all + swapped_halves(all));
-    if (!any_holds(sums <= most)) continue;
+    const CodeSums sums = reinterpret_cast<CodeSums>(all);
+    if (!any_at_most(sums, most)) continue;
     std::uint16_t each[kVectorBytes / 2];
     IMGSIM_MEMCPY(each, &sums, sizeof each);
     for (std::size_t v = 0; v < 4; ++v)
       for (std::size_t i = 0; i < kCodesInVector; ++i)
-        if (each[8 * i + v] <= limit)
+        if (each[4 * i + v] <= limit)
           found[n++] = static_cast<std::uint32_t>(r + v * kCodesInVector + i);
   }
   for (; r < rows; ++r)

@@ -11,7 +11,7 @@
 namespace imgsim {
 
 constexpr std::size_t kLanes = 16;
-constexpr std::size_t kCode = 16;  // bytes of the code of a CDF
+constexpr std::size_t kCode = 8;  // bytes of half the code of a CDF
 // Scratch of tally_u8_pairs: one counter for each pair of neighbouring pixels, zero between calls.
 constexpr std::size_t kPairTable = 65536;
 

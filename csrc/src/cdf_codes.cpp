@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/kernel_table.hpp"
-
 namespace imgsim {
 namespace {
 
+constexpr std::size_t kCells = 2 * kHalfCode;
 // More than rounding can do to the areas of one row, in units.
 constexpr double kRounding = 1e-6;
+
+std::uint8_t rounded_up(double value, std::uint32_t parts) {
+  return static_cast<std::uint8_t>(std::min(std::ceil(value * static_cast<double>(parts)), 255.0));
+}
 
 }  // namespace
 
@@ -20,14 +23,14 @@ CdfCoder::CdfCoder(const Wasserstein1d& metric) : widths_(metric.widths()) {
   for (std::size_t j = 0; j < gaps; ++j) all += width(j);
   double longest = 0.0, done = 0.0;
   std::size_t begin = 0;
-  for (std::size_t s = 0; s < kCode && begin < gaps; ++s) {
+  for (std::size_t s = 0; s < kCells && begin < gaps; ++s) {
     // As long as the rest allows, and at least one gap.
-    const double wanted = (all - done) / static_cast<double>(kCode - s);
+    const double wanted = (all - done) / static_cast<double>(kCells - s);
     double length = 0.0;
     std::size_t end = begin;
     while (end < gaps && (end == begin || length + width(end) / 2 <= wanted))
       length += width(end++);
-    if (s + 1 == kCode)
+    if (s + 1 == kCells)
       while (end < gaps) length += width(end++);
     cells_.push_back({begin, end});
     longest = std::max(longest, length);
@@ -35,36 +38,66 @@ CdfCoder::CdfCoder(const Wasserstein1d& metric) : widths_(metric.widths()) {
     begin = end;
   }
   if (!(longest > 0.0)) return;
+  cells_.resize(kCells, {gaps, gaps});
   per_area_ = 255.0 / longest;
-  unit_ = longest / 255.0 * metric.factor();
+  unit_ = 2.0 * longest / 255.0 * metric.factor();
   slack_ = all * metric.factor() * static_cast<double>(metric.bins() + 64) * 0x1p-50;
 }
 
-std::uint8_t CdfCoder::encode(const double* sums, double total, std::uint8_t* code) const {
-  const double scale = per_area_ / total;
-  double lost = kRounding;
-  std::fill_n(code, kCode, std::uint8_t{0});
-  for (std::size_t s = 0; s < cells_.size(); ++s) {
-    // Four sums, which do not wait for each other.
-    double parts[4] = {};
-    std::size_t j = cells_[s].begin;
-    if (widths_ == nullptr) {
-      for (; j + 4 <= cells_[s].end; j += 4)
-        for (std::size_t k = 0; k < 4; ++k) parts[k] += sums[j + k];
-      for (; j < cells_[s].end; ++j) parts[0] += sums[j];
-    } else {
-      for (; j < cells_[s].end; ++j) parts[0] += sums[j] * widths_[j];
+// The spread: at most what the area of all but the mean leaves, sum |F_j - mean| w_j.
+CdfCoder::Area CdfCoder::area_of(const Cell& cell, const double* sums, double scale) const {
+  const std::size_t n = cell.end - cell.begin;
+  if (n == 0) return {0.0, 0.0};
+  const double* s = sums + cell.begin;
+  double parts[4] = {};  // sums that do not wait for each other
+  if (widths_ != nullptr) {
+    const double* w = widths_ + cell.begin;
+    double length = 0.0;
+    for (std::size_t j = 0; j < n; ++j) {
+      parts[0] += s[j] * w[j];
+      length += w[j];
     }
-    const double area = ((parts[0] + parts[1]) + (parts[2] + parts[3])) * scale;
-    const double rounded = std::min(std::floor(area + 0.5), 255.0);
-    code[s] = static_cast<std::uint8_t>(rounded);
-    lost += std::fabs(area - rounded);
+    const double mean = length > 0.0 ? parts[0] / length : 0.0;
+    for (std::size_t j = 0; j < n; ++j) parts[1] += std::fabs(s[j] - mean) * w[j];
+    return {parts[0] * scale, parts[1] * scale};
   }
-  return static_cast<std::uint8_t>(std::min(std::ceil(lost * kLostParts), 255.0));
+  std::size_t j = 0;
+  for (; j + 4 <= n; j += 4)
+    for (std::size_t k = 0; k < 4; ++k) parts[k] += s[j + k];
+  for (; j < n; ++j) parts[0] += s[j];
+  const double area = (parts[0] + parts[1]) + (parts[2] + parts[3]);
+  const double mean = area / static_cast<double>(n);
+  double apart[4] = {};
+  for (j = 0; j + 4 <= n; j += 4)
+    for (std::size_t k = 0; k < 4; ++k) apart[k] += std::fabs(s[j + k] - mean);
+  for (; j < n; ++j) apart[0] += std::fabs(s[j] - mean);
+  return {area * scale, ((apart[0] + apart[1]) + (apart[2] + apart[3])) * scale};
 }
 
-double CdfCoder::lower_bound(std::uint32_t differences, std::uint32_t lost) const {
-  return unit_ * (static_cast<double>(differences) - static_cast<double>(lost) / kLostParts) -
+void CdfCoder::encode(const double* sums, double total, const CodeArrays<std::uint8_t>& codes,
+                      std::size_t row) const {
+  const double scale = per_area_ / total;
+  double lost = kRounding, spread = kRounding;
+  for (std::size_t p = 0; p < kHalfCode; ++p) {
+    const Area a = area_of(cells_[2 * p], sums, scale), b = area_of(cells_[2 * p + 1], sums, scale);
+    const auto put = [](double value, std::uint8_t* byte) {
+      const double rounded = std::clamp(std::floor(value + 0.5), 0.0, 255.0);
+      *byte = static_cast<std::uint8_t>(rounded);
+      return std::fabs(value - rounded);
+    };
+    const double of_sum = put((a.area + b.area) / 2, codes.coarse_of(row) + p);
+    const double of_difference = put((a.area - b.area) / 2 + 128, codes.fine_of(row) + p);
+    lost += std::max(of_sum, of_difference);
+    spread += (a.spread + b.spread) / 2;
+  }
+  codes.lost[row] = rounded_up(lost, kLostParts);
+  codes.spread[row] = rounded_up(spread, kSpreadParts);
+}
+
+double CdfCoder::upper_bound(std::uint32_t differences, std::uint32_t lost,
+                             std::uint32_t spread) const {
+  return unit_ * (static_cast<double>(differences) + static_cast<double>(lost) / kLostParts +
+                  static_cast<double>(spread) / kSpreadParts) +
          slack_;
 }
 

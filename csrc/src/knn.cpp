@@ -5,7 +5,7 @@
 #include <mutex>
 #include <vector>
 
-#include "coded_knn.hpp"
+#include "imgsim/coded_search.hpp"
 #include "imgsim/top_k.hpp"
 #include "kernels/kernel_table.hpp"
 
@@ -149,7 +149,7 @@ KnnResult knn(const Wasserstein1d& metric, const MassMatrix& queries, const Mass
               const std::uint8_t* skip, std::size_t k, std::size_t threads, const Cancel& cancel,
               double* distances, std::int64_t* indices) {
   if (codes_pay(metric, queries.rows, database, k))
-    return coded_knn(metric, queries, database, skip, k, threads, cancel, distances, indices);
+    return knn_by_codes(metric, queries, database, skip, k, threads, cancel, distances, indices);
   KnnResult result;
   // So many queries at a time that one database row is a short piece of work.
   const std::size_t tile = static_cast<std::size_t>(

@@ -9,6 +9,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Keys = NDArray[np.uint32]
+CodedPart = tuple[Array, Array, Array | None]
 
 class BadMassError(Exception):
     which: int
@@ -107,6 +108,23 @@ def knn(
 def knn_plain(
     query: object, database: object, k: object, metric: object, p: object, threads: object
 ) -> tuple[Floats, Counts] | None: ...
+
+CODE_BYTES: int
+
+def codes_useful(metric: Metric) -> bool: ...
+def encode_rows(metric: Metric, rows: Array, codes: Array, threads: int) -> None: ...
+def nearest_coded(
+    metric: Metric,
+    queries: Array,
+    parts: tuple[CodedPart, ...],
+    k: int,
+    radius: float,
+    threads: int,
+) -> tuple[Floats, Counts, int]: ...
+def within_coded(
+    metric: Metric, query: Array, parts: tuple[CodedPart, ...], radius: float, threads: int
+) -> tuple[Floats, Counts]: ...
+def sum_words(words: Array, threads: int) -> int: ...
 
 STATUS: tuple[str, ...]
 RULES: tuple[str, ...]

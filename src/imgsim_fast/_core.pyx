@@ -514,6 +514,9 @@ def knn_plain(object query, object database, object k, object metric, object p, 
     return found
 
 
+include "_codes.pxi"
+
+
 # ---- optimal transport ----------------------------------------------------------------------
 
 include "_transport.pxi"

@@ -161,6 +161,8 @@ cdef extern from "imgsim/wasserstein_1d.hpp" namespace "imgsim" nogil:
     cdef cppclass Wasserstein1d:
         Wasserstein1d(size_t bins, const double* positions, double spacing, double p,
                       double period) except +
+        size_t bins()
+        cbool is_area()
 
     cbool pairs(const Wasserstein1d& metric, const CdfMatrix& a, const CdfMatrix& b,
                 const int64_t* index_a, const int64_t* index_b, size_t n, size_t threads,
@@ -197,6 +199,47 @@ cdef extern from "imgsim/knn.hpp" namespace "imgsim" nogil:
     KnnResult knn(const Wasserstein1d& metric, const MassMatrix& queries,
                   const MassMatrix& database, const uint8_t* skip, size_t k, size_t threads,
                   const Cancel& cancel, double* distances, int64_t* indices) except +
+
+
+cdef extern from "imgsim/cdf_codes.hpp" namespace "imgsim" nogil:
+    const size_t kCodeBytes
+
+    cdef cppclass CdfCoder:
+        CdfCoder(const Wasserstein1d& metric) except +
+        cbool is_useful()
+
+
+cdef extern from "imgsim/top_k.hpp" namespace "imgsim" nogil:
+    cdef struct Neighbor:
+        double distance
+        int64_t index
+
+
+cdef extern from "imgsim/coded_search.hpp" namespace "imgsim" nogil:
+    cdef cppclass CodedRows:
+        MassMatrix masses
+        const uint8_t* codes
+        const uint8_t* skip
+
+    cdef cppclass CodedResult:
+        cbool cancelled
+        size_t bad_query
+        size_t bad_row
+        uint64_t looked_at
+
+    KnnResult encode_rows(const Wasserstein1d& metric, const MassMatrix& rows, size_t threads,
+                          const Cancel& cancel, uint8_t* codes) except +
+    CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries,
+                              const vector[CodedRows]& parts, size_t k, double radius, size_t threads,
+                              const Cancel& cancel, double* distances, int64_t* indices) except +
+    CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
+                             const vector[CodedRows]& parts, double radius, size_t threads,
+                             const Cancel& cancel, vector[Neighbor]* found) except +
+
+
+cdef extern from "imgsim/sum_words.hpp" namespace "imgsim" nogil:
+    cbool sum_words(const uint64_t* words, size_t n, size_t threads, const Cancel& cancel,
+                    uint64_t* sum) except +
 
 
 cdef extern from "imgsim/ground_distance.hpp" namespace "imgsim" nogil:

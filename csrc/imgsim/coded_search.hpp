@@ -1,0 +1,57 @@
+// Exact search of rows that have codes (cdf_codes.hpp): the codes rule most rows out, the others
+// are looked at. What comes out is what looking at every row would give, to the last bit.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "imgsim/cdf_codes.hpp"
+#include "imgsim/knn.hpp"
+#include "imgsim/top_k.hpp"
+
+namespace imgsim {
+
+// Writes the codes of all rows, kCodeBytes each, as CodeArrays::in divides them. bad_row: the first
+// that is no distribution; then codes mean nothing. O(rows bins) time, no memory beyond the codes
+// but some 100 KB a thread.
+KnnResult encode_rows(const Wasserstein1d& metric, const MassMatrix& rows, std::size_t threads,
+                      const Cancel& cancel, std::uint8_t* codes);
+
+// Some of the rows of a database, fewer than 2^32.
+struct CodedRows {
+  MassMatrix masses;
+  const std::uint8_t* codes = nullptr;  // of encode_rows()
+  const std::uint8_t* skip = nullptr;   // nonzero: to be left out; null: none
+};
+
+struct CodedResult : KnnResult {
+  std::uint64_t looked_at = 0;  // exact distances that were computed
+};
+
+// The k nearest rows of each query within `radius` (infinity: all), nearest first, ties to the
+// lower row; rows are numbered through all parts. Fewer than k: the rest is infinity and -1.
+// Threads share rows, and queries. Memory: 16 bytes for each row that codes cannot rule out, some
+// of them at a time, and for each block of 4096 rows. bad_row: one that was to be looked at and is
+// no distribution (of the others nobody knows).
+CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries,
+                          const std::vector<CodedRows>& parts, std::size_t k, double radius,
+                          std::size_t threads, const Cancel& cancel, double* distances,
+                          std::int64_t* indices);
+
+// All rows within `radius` of the only query, nearest first.
+CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
+                         const std::vector<CodedRows>& parts, double radius, std::size_t threads,
+                         const Cancel& cancel, std::vector<Neighbor>* found);
+
+// Whether making codes of the whole database pays for so many queries.
+bool codes_pay(const Wasserstein1d& metric, std::size_t queries, const MassMatrix& database,
+               std::size_t k);
+
+// What looking at every row gives, by way of codes that are made for it: 18 bytes a row.
+KnnResult knn_by_codes(const Wasserstein1d& metric, const MassMatrix& queries,
+                       const MassMatrix& database, const std::uint8_t* skip, std::size_t k,
+                       std::size_t threads, const Cancel& cancel, double* distances,
+                       std::int64_t* indices);
+
+}  // namespace imgsim

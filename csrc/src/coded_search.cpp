@@ -1,0 +1,503 @@
+#include "imgsim/coded_search.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <memory>
+#include <mutex>
+
+#include "kernels/kernel_table.hpp"
+
+namespace imgsim {
+namespace {
+
+static_assert(kHalfCode == kCode);
+
+constexpr std::size_t kBlock = 4096;          // rows whose coarse codes stay in the cache
+constexpr double kNanosecondsPerPiece = 2e6;  // a cancel is noticed after at most a few pieces
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+inline void prefetch(const std::uint8_t* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address);
+#else
+  (void)address;
+#endif
+}
+
+// A row of the database: number `row` of a part.
+struct Place {
+  std::uint32_t part, row;
+  friend bool operator==(Place x, Place y) { return x.part == y.part && x.row == y.row; }
+};
+
+// The parts of a database, and the codes of each.
+class Parts {
+ public:
+  explicit Parts(const std::vector<CodedRows>& rows) : rows_(rows) {
+    std::size_t first = 0;
+    for (const CodedRows& part : rows) {
+      first_.push_back(first);
+      codes_.push_back(CodeArrays<const std::uint8_t>::in(part.codes, part.masses.rows));
+      for (std::size_t begin = 0; begin < part.masses.rows; begin += kBlock)
+        blocks_.push_back(
+            {static_cast<std::uint32_t>(first_.size() - 1), static_cast<std::uint32_t>(begin)});
+      first += part.masses.rows;
+    }
+  }
+  const CodeArrays<const std::uint8_t>& codes(std::size_t part) const { return codes_[part]; }
+  const MassMatrix& masses(std::size_t part) const { return rows_[part].masses; }
+  bool skipped(Place at) const {
+    const std::uint8_t* skip = rows_[at.part].skip;
+    return skip != nullptr && skip[at.row] != 0;
+  }
+  // Number in the whole database.
+  std::size_t number(Place at) const { return first_[at.part] + at.row; }
+
+  std::size_t blocks() const { return blocks_.size(); }
+  Place block(std::size_t i) const { return blocks_[i]; }
+  std::size_t block_rows(std::size_t i) const {
+    return std::min(kBlock, masses(blocks_[i].part).rows - blocks_[i].row);
+  }
+
+ private:
+  const std::vector<CodedRows>& rows_;
+  std::vector<std::size_t> first_;
+  std::vector<CodeArrays<const std::uint8_t>> codes_;
+  std::vector<Place> blocks_;
+};
+
+// Exact distances to single rows.
+class Exact {
+ public:
+  Exact(const Wasserstein1d& metric, const CdfMatrix& queries, const Parts& parts)
+      : metric_(metric), queries_(queries), parts_(parts) {}
+
+  // Infinity where the row is no distribution: bad_row() remembers the first of these.
+  double distance(std::size_t query, Place at) {
+    ++count_;
+    if (sums_.assign(parts_.masses(at.part), at.row, std::size_t{at.row} + 1) != kNoBadRow) {
+      bad_row_ = std::min(bad_row_, parts_.number(at));
+      return kInfinity;
+    }
+    return metric_.between(queries_, query, sums_, 0);
+  }
+
+  std::size_t bad_row() const { return bad_row_; }
+  std::uint64_t count() const { return count_; }
+
+ private:
+  const Wasserstein1d& metric_;
+  const CdfMatrix& queries_;
+  const Parts& parts_;
+  CdfMatrix sums_;
+  std::size_t bad_row_ = kNoBadRow;
+  std::uint64_t count_ = 0;
+};
+
+// Distances that the k-th nearest of each query cannot exceed, as all threads know them.
+class Thresholds {
+ public:
+  Thresholds(std::size_t queries, double radius) : all_(queries) {
+    for (auto& one : all_) one.store(radius, std::memory_order_relaxed);
+  }
+  double of(std::size_t query) const { return all_[query].load(std::memory_order_relaxed); }
+  void lower(std::size_t query, double distance) {
+    double before = of(query);
+    while (distance < before && !all_[query].compare_exchange_weak(before, distance)) {
+    }
+  }
+
+ private:
+  std::vector<std::atomic<double>> all_;
+};
+
+// A row that codes have not ruled out, and a bound on its distance.
+struct Candidate {
+  double lower;
+  Place at;
+  friend bool operator<(const Candidate& x, const Candidate& y) { return x.lower < y.lower; }
+};
+
+struct Search {
+  const Wasserstein1d& metric;
+  const CdfCoder& coder;
+  const CdfMatrix& queries;
+  CodeArrays<const std::uint8_t> query_codes;
+  const Parts& parts;
+  std::size_t k;
+
+  std::uint32_t differences(std::size_t query, Place at) const {
+    const auto& codes = parts.codes(at.part);
+    return code_differences(codes.coarse_of(at.row), codes.fine_of(at.row),
+                            query_codes.coarse_of(query), query_codes.fine_of(query));
+  }
+  std::uint32_t lost(std::size_t query, Place at) const {
+    return std::uint32_t{parts.codes(at.part).lost[at.row]} + query_codes.lost[query];
+  }
+  double lower_bound(std::size_t query, Place at) const {
+    return coder.lower_bound(differences(query, at), lost(query, at));
+  }
+  double upper_bound(std::size_t query, Place at) const {
+    return coder.upper_bound(
+        differences(query, at), lost(query, at),
+        std::uint32_t{parts.codes(at.part).spread[at.row]} + query_codes.spread[query]);
+  }
+};
+
+// What is left of some rows for one query. Kept short: from time to time the best are looked at,
+// and what they rule out goes.
+class Left {
+ public:
+  explicit Left(std::size_t k) : best_(k) {}
+
+  std::size_t size() const { return candidates_.size(); }
+  // So many more than after the last look that another one is worth its time.
+  bool is_long() const { return candidates_.size() > long_; }
+  void add(double lower, Place at) { candidates_.push_back({lower, at}); }
+  TopK& best() { return best_; }
+
+  // Codes alone: the k rows that look nearest cannot be farther than their upper bounds.
+  void tighten(const Search& search, std::size_t query, Thresholds* thresholds) {
+    long_ = 2 * candidates_.size() + kFew;
+    if (candidates_.size() < search.k || search.k == 0) return;
+    const auto kth = candidates_.begin() + static_cast<std::ptrdiff_t>(search.k - 1);
+    std::nth_element(candidates_.begin(), kth, candidates_.end());
+    double most = 0.0;
+    for (std::size_t i = 0; i < search.k; ++i)
+      most = std::max(most, search.upper_bound(query, candidates_[i].at));
+    thresholds->lower(query, most);
+    prune(thresholds->of(query));
+    long_ = 2 * candidates_.size() + kFew;
+  }
+
+  // Looks at the k rows that seem nearest.
+  void look(const Search& search, std::size_t query, Exact* exact, Thresholds* thresholds) {
+    const std::size_t n = std::min(search.k, candidates_.size());
+    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n),
+                     candidates_.end());
+    for (std::size_t i = 0; i < n; ++i) push(search, query, candidates_[i].at, exact, thresholds);
+    candidates_.erase(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n));
+    prune(thresholds->of(query));
+  }
+
+  // Looks at all that could be near, nearest bound first.
+  void finish(const Search& search, std::size_t query, Exact* exact, Thresholds* thresholds) {
+    look(search, query, exact, thresholds);
+    std::sort(candidates_.begin(), candidates_.end());
+    for (const Candidate& one : candidates_) {
+      if (one.lower > thresholds->of(query)) break;
+      push(search, query, one.at, exact, thresholds);
+    }
+    candidates_.clear();
+  }
+
+  void merge(const Left& other) {
+    best_.merge(other.best_);
+    candidates_.insert(candidates_.end(), other.candidates_.begin(), other.candidates_.end());
+  }
+
+ private:
+  void push(const Search& search, std::size_t query, Place at, Exact* exact,
+            Thresholds* thresholds) {
+    const double distance = exact->distance(query, at);
+    if (distance > thresholds->of(query)) return;
+    best_.push(distance, static_cast<std::int64_t>(search.parts.number(at)));
+    thresholds->lower(query, best_.threshold());
+  }
+  void prune(double threshold) {
+    candidates_.erase(
+        std::remove_if(candidates_.begin(), candidates_.end(),
+                       [threshold](const Candidate& one) { return one.lower > threshold; }),
+        candidates_.end());
+  }
+
+  static constexpr std::size_t kFew = 256;
+
+  TopK best_;
+  std::vector<Candidate> candidates_;
+  std::size_t long_ = kFew;
+};
+
+// One thread's part of the rows, for all queries.
+class Scan {
+ public:
+  Scan(const Search& search, Thresholds* thresholds)
+      : search_(search),
+        thresholds_(thresholds),
+        exact_(search.metric, search.queries, search.parts),
+        left_(search.queries.rows(), Left(search.k)),
+        most_(std::clamp(kKeptInAll / left_.size(), 4 * search.k + 64, 4 * search.k + kKept)),
+        near_(new std::uint32_t[kBlock]) {}
+
+  void block(std::size_t number) {
+    const Place at = search_.parts.block(number);
+    const std::size_t rows = search_.parts.block_rows(number);
+    for (std::size_t q = 0; q < left_.size(); ++q) {
+      // Few rows at a time until there is something to compare with.
+      std::size_t first = 0;
+      while (first < rows && thresholds_->of(q) == kInfinity) {
+        const std::size_t some = std::min(kFewRows, rows - first);
+        list(q, {at.part, at.row + static_cast<std::uint32_t>(first)}, some);
+        take();
+        first += some;
+      }
+      if (first < rows)
+        list(q, {at.part, at.row + static_cast<std::uint32_t>(first)}, rows - first);
+    }
+    take();
+  }
+
+  std::vector<Left>& left() { return left_; }
+  const Exact& exact() const { return exact_; }
+
+ private:
+  static constexpr std::size_t kKept = 16384, kKeptInAll = std::size_t{1} << 22;
+  static constexpr std::size_t kFewRows = 512;
+
+  struct Near {
+    std::size_t query;
+    Place at;
+  };
+
+  // Rows from `first` on whose coarse half is near; the rest of their codes is on its way.
+  void list(std::size_t query, Place first, std::size_t rows) {
+    const CodeArrays<const std::uint8_t>& codes = search_.parts.codes(first.part);
+    const std::uint32_t lost = search_.query_codes.lost[query] + CdfCoder::kMostLost;
+    const std::size_t n =
+        kernels().near_codes(codes.coarse_of(first.row), rows, search_.query_codes.coarse_of(query),
+                             search_.coder.limit(thresholds_->of(query), lost), near_.get());
+    for (std::size_t i = 0; i < n; ++i) {
+      const Place at{first.part, first.row + near_[i]};
+      prefetch(codes.fine_of(at.row));
+      prefetch(codes.lost + at.row);
+      listed_.push_back({query, at});
+    }
+  }
+
+  void take() {
+    for (const Near& one : listed_) {
+      if (search_.parts.skipped(one.at)) continue;
+      const double lower = search_.lower_bound(one.query, one.at);
+      if (lower > thresholds_->of(one.query)) continue;
+      Left& left = left_[one.query];
+      left.add(lower, one.at);
+      if (left.is_long()) shorten(one.query, &left);
+    }
+    listed_.clear();
+  }
+
+  void shorten(std::size_t query, Left* left) {
+    left->tighten(search_, query, thresholds_);
+    if (left->size() > most_) left->look(search_, query, &exact_, thresholds_);
+    // Rows that all look alike: no bound helps.
+    if (left->size() > most_) left->finish(search_, query, &exact_, thresholds_);
+  }
+
+  const Search& search_;
+  Thresholds* const thresholds_;
+  Exact exact_;
+  std::vector<Left> left_;
+  std::size_t most_;
+  std::unique_ptr<std::uint32_t[]> near_;
+  std::vector<Near> listed_;
+};
+
+void note(const Exact& exact, CodedResult* result) {
+  result->looked_at += exact.count();
+  result->bad_row = std::min(result->bad_row, exact.bad_row());
+}
+
+// Sets result->cancelled, looked_at and bad_row.
+void search_rows(const Search& search, double radius, std::size_t threads, const Cancel& cancel,
+                 std::vector<TopK>* best, CodedResult* result) {
+  const std::size_t queries = search.queries.rows(), pieces = search.parts.blocks();
+  Thresholds thresholds(queries, radius);
+  const double block_time = 0.4 * static_cast<double>(kBlock * queries);
+  const auto grain = static_cast<std::size_t>(
+      std::clamp(kNanosecondsPerPiece / block_time, 1.0, static_cast<double>(pieces) + 1.0));
+  const std::size_t scanning = useful_threads(threads, block_time * static_cast<double>(pieces));
+  // A thread goes on with the lists of a piece that is done.
+  std::vector<std::unique_ptr<Scan>> idle;
+  std::mutex choosing;
+  result->cancelled =
+      !parallel_for(pieces, grain, scanning, cancel, [&](std::size_t first, std::size_t last) {
+        std::unique_ptr<Scan> part;
+        {
+          const std::lock_guard<std::mutex> hold(choosing);
+          if (!idle.empty()) {
+            part = std::move(idle.back());
+            idle.pop_back();
+          }
+        }
+        if (part == nullptr) part = std::make_unique<Scan>(search, &thresholds);
+        for (std::size_t piece = first; piece < last; ++piece) part->block(piece);
+        const std::lock_guard<std::mutex> hold(choosing);
+        idle.push_back(std::move(part));
+      });
+  std::vector<Left> left(queries, Left(search.k));
+  for (const auto& part : idle) {
+    note(part->exact(), result);
+    for (std::size_t q = 0; q < queries; ++q) left[q].merge(part->left()[q]);
+  }
+  if (result->cancelled) return;
+  // What is merged when does not matter, because the order by (distance, index) is total.
+  const double finish_time = 2e4 + 500.0 * static_cast<double>(search.k);
+  const auto many = static_cast<std::size_t>(kNanosecondsPerPiece / finish_time) + 1;
+  threads = useful_threads(threads, finish_time * static_cast<double>(queries));
+  result->cancelled =
+      !parallel_for(queries, many, threads, cancel, [&](std::size_t begin, std::size_t end) {
+        Exact exact(search.metric, search.queries, search.parts);
+        for (std::size_t q = begin; q < end; ++q) {
+          thresholds.lower(q, left[q].best().threshold());
+          left[q].finish(search, q, &exact, &thresholds);
+          (*best)[q].merge(left[q].best());
+        }
+        const std::lock_guard<std::mutex> hold(choosing);
+        note(exact, result);
+      });
+}
+
+// The codes of queries.
+struct QueryCodes {
+  QueryCodes(const CdfCoder& coder, const CdfMatrix& sums) : bytes(sums.rows() * kCodeBytes) {
+    for (std::size_t r = 0; r < sums.rows(); ++r)
+      coder.encode(sums.row(r), sums.total(r),
+                   CodeArrays<std::uint8_t>::in(bytes.data(), sums.rows()), r);
+  }
+  CodeArrays<const std::uint8_t> arrays() const {
+    return CodeArrays<const std::uint8_t>::in(bytes.data(), bytes.size() / kCodeBytes);
+  }
+  std::vector<std::uint8_t> bytes;
+};
+
+}  // namespace
+
+KnnResult encode_rows(const Wasserstein1d& metric, const MassMatrix& rows, std::size_t threads,
+                      const Cancel& cancel, std::uint8_t* codes) {
+  const auto arrays = CodeArrays<std::uint8_t>::in(codes, rows.rows);
+  constexpr std::size_t kRows = 64;  // running sums that fit into the cache
+  const CdfCoder coder(metric);
+  const double row_time = 30.0 + 1.0 * static_cast<double>(rows.cols);
+  const auto grain = static_cast<std::size_t>(kNanosecondsPerPiece / row_time / kRows) + 1;
+  threads = useful_threads(threads, row_time * static_cast<double>(rows.rows));
+  std::mutex merging;
+  KnnResult result;
+  result.cancelled = !parallel_for(
+      (rows.rows + kRows - 1) / kRows, grain, threads, cancel,
+      [&](std::size_t first, std::size_t last) {
+        CdfMatrix sums;
+        for (std::size_t piece = first; piece < last; ++piece) {
+          const std::size_t begin = piece * kRows;
+          const std::size_t bad = sums.assign(rows, begin, std::min(begin + kRows, rows.rows));
+          if (bad != kNoBadRow) {
+            const std::lock_guard<std::mutex> hold(merging);
+            result.bad_row = std::min(result.bad_row, bad);
+            return;
+          }
+          for (std::size_t r = 0; r < sums.rows(); ++r)
+            coder.encode(sums.row(r), sums.total(r), arrays, begin + r);
+        }
+      });
+  return result;
+}
+
+CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries,
+                          const std::vector<CodedRows>& parts, std::size_t k, double radius,
+                          std::size_t threads, const Cancel& cancel, double* distances,
+                          std::int64_t* indices) {
+  constexpr std::size_t kQueriesAtOnce = 4096;
+  CodedResult result;
+  const CdfCoder coder(metric);
+  const Parts all(parts);
+  CdfMatrix sums;
+  for (std::size_t first = 0; first < queries.rows; first += kQueriesAtOnce) {
+    result.bad_query = sums.assign(queries, first, std::min(first + kQueriesAtOnce, queries.rows));
+    if (result.bad_query != kNoBadRow) return result;
+    const QueryCodes codes(coder, sums);
+    const Search search{metric, coder, sums, codes.arrays(), all, k};
+    std::vector<TopK> best(sums.rows(), TopK(k));
+    search_rows(search, radius, threads, cancel, &best, &result);
+    if (result.cancelled || result.bad_row != kNoBadRow) return result;
+    for (std::size_t q = 0; q < best.size(); ++q) {
+      const std::vector<Neighbor> sorted = best[q].take_sorted();
+      double* to_distances = distances + (first + q) * k;
+      std::int64_t* to_indices = indices + (first + q) * k;
+      for (std::size_t i = 0; i < k; ++i) {
+        to_distances[i] = i < sorted.size() ? sorted[i].distance : kInfinity;
+        to_indices[i] = i < sorted.size() ? sorted[i].index : -1;
+      }
+    }
+  }
+  return result;
+}
+
+CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
+                         const std::vector<CodedRows>& parts, double radius, std::size_t threads,
+                         const Cancel& cancel, std::vector<Neighbor>* found) {
+  CodedResult result;
+  const CdfCoder coder(metric);
+  const Parts all(parts);
+  CdfMatrix sums;
+  result.bad_query = sums.assign(query, 0, 1);
+  if (result.bad_query != kNoBadRow) return result;
+  const QueryCodes codes(coder, sums);
+  const Search search{metric, coder, sums, codes.arrays(), all, 0};
+  const std::uint32_t limit = coder.limit(radius, codes.arrays().lost[0] + CdfCoder::kMostLost);
+  std::mutex merging;
+  constexpr std::size_t kGrain = 64;  // blocks
+  const double time = 0.4 * static_cast<double>(all.blocks() * kBlock);
+  result.cancelled =
+      !parallel_for(all.blocks(), kGrain, useful_threads(threads, time), cancel,
+                    [&](std::size_t first, std::size_t last) {
+                      Exact exact(metric, sums, all);
+                      std::vector<std::uint32_t> near(kBlock);
+                      std::vector<Neighbor> part;
+                      for (std::size_t piece = first; piece < last; ++piece) {
+                        const Place block = all.block(piece);
+                        const std::size_t count = kernels().near_codes(
+                            all.codes(block.part).coarse_of(block.row), all.block_rows(piece),
+                            codes.arrays().coarse, limit, near.data());
+                        for (std::size_t i = 0; i < count; ++i) {
+                          const Place at{block.part, block.row + near[i]};
+                          if (all.skipped(at) || search.lower_bound(0, at) > radius) continue;
+                          const double distance = exact.distance(0, at);
+                          if (distance <= radius)
+                            part.push_back({distance, static_cast<std::int64_t>(all.number(at))});
+                        }
+                      }
+                      const std::lock_guard<std::mutex> hold(merging);
+                      note(exact, &result);
+                      found->insert(found->end(), part.begin(), part.end());
+                    });
+  std::sort(found->begin(), found->end());
+  return result;
+}
+
+bool codes_pay(const Wasserstein1d& metric, std::size_t queries, const MassMatrix& database,
+               std::size_t k) {
+  constexpr std::size_t kFewestQueries = 8, kFewestRows = 2048, kFewestBins = 32;
+  return metric.is_area() && metric.bins() >= kFewestBins && queries >= kFewestQueries &&
+         database.rows >= kFewestRows &&
+         database.rows < std::numeric_limits<std::uint32_t>::max() && k <= database.rows / 64 &&
+         CdfCoder(metric).is_useful();
+}
+
+KnnResult knn_by_codes(const Wasserstein1d& metric, const MassMatrix& queries,
+                       const MassMatrix& database, const std::uint8_t* skip, std::size_t k,
+                       std::size_t threads, const Cancel& cancel, double* distances,
+                       std::int64_t* indices) {
+  std::vector<std::uint8_t> bytes(database.rows * kCodeBytes);
+  KnnResult result = encode_rows(metric, database, threads, cancel, bytes.data());
+  if (result.cancelled) return result;
+  if (result.bad_row != kNoBadRow) {  // of the queries they are named first
+    CdfMatrix sums;
+    for (std::size_t q = 0; q < queries.rows && result.bad_query == kNoBadRow; ++q)
+      result.bad_query = sums.assign(queries, q, q + 1);
+    return result;
+  }
+  const std::vector<CodedRows> parts{{database, bytes.data(), skip}};
+  return nearest_coded(metric, queries, parts, k, kInfinity, threads, cancel, distances, indices);
+}
+
+}  // namespace imgsim

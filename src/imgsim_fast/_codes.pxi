@@ -1,0 +1,141 @@
+# Codes of histograms, and exact search by way of them; a part of _core.pyx, whose helpers it uses.
+
+CODE_BYTES = csrc.kCodeBytes
+
+
+def codes_useful(Metric metric not None):
+    """Whether rows under this metric have codes: W1 on a line, bins not all at one place."""
+    if not metric.metric.is_area():
+        return False
+    cdef csrc.CdfCoder* coder = new csrc.CdfCoder(metric.metric[0])
+    try:
+        return coder.is_useful()
+    finally:
+        del coder
+
+
+cdef int check_codes(cnp.ndarray codes, const csrc.MassMatrix& rows) except -1:
+    cdef bint fits = cnp.PyArray_TYPE(codes) == cnp.NPY_UINT8 and cnp.PyArray_ISCARRAY_RO(codes)
+    if not fits or <size_t>cnp.PyArray_SIZE(codes) != rows.rows * csrc.kCodeBytes:
+        raise TypeError(f"codes must be {rows.rows * csrc.kCodeBytes} bytes in one piece")
+    return 0
+
+
+cdef int check_metric(Metric metric, const csrc.MassMatrix& rows) except -1:
+    if rows.cols != metric.metric.bins() or not codes_useful(metric):
+        raise TypeError("the metric has no codes, or other bins than the rows")
+    return 0
+
+
+def encode_rows(Metric metric not None, cnp.ndarray rows, cnp.ndarray codes, size_t threads):
+    """Write the codes of float64 or uint32 rows, shape (n, bins), into n * CODE_BYTES bytes."""
+    cdef csrc.MassMatrix masses = masses_of(rows)
+    check_metric(metric, masses)
+    check_codes(codes, masses)
+    if not cnp.PyArray_ISWRITEABLE(codes):
+        raise TypeError("codes must be writeable")
+    cdef uint8_t* data = <uint8_t*>cnp.PyArray_DATA(codes)
+    cdef csrc.Cancel cancel = on_signal()
+    cdef csrc.KnnResult result
+    with nogil:
+        result = csrc.encode_rows(metric.metric[0], masses, threads, cancel, data)
+    if result.cancelled:
+        raise_pending()
+    if result.bad_row != csrc.kNoBadRow:
+        raise BadMassError(0, result.bad_row)
+
+
+cdef vector[csrc.CodedRows] coded_parts(Metric metric, object parts) except *:
+    """(rows, codes, skip) each; skip is None or uint8 per row. The caller keeps them alive."""
+    cdef vector[csrc.CodedRows] all
+    cdef csrc.CodedRows part
+    cdef cnp.ndarray rows, codes, skip
+    for rows, codes, left_out in parts:
+        part.masses = masses_of(rows)
+        check_metric(metric, part.masses)
+        check_codes(codes, part.masses)
+        if part.masses.rows >= 2**32:
+            raise TypeError(f"a part has {part.masses.rows} rows, more than 2**32 - 1")
+        part.codes = <const uint8_t*>cnp.PyArray_DATA(codes)
+        part.skip = NULL
+        if left_out is not None:
+            skip = left_out
+            if (cnp.PyArray_TYPE(skip) != cnp.NPY_UINT8 or not cnp.PyArray_ISCARRAY_RO(skip)
+                    or <size_t>cnp.PyArray_SIZE(skip) != part.masses.rows):
+                raise TypeError(f"skip must be {part.masses.rows} bytes")
+            part.skip = <const uint8_t*>cnp.PyArray_DATA(skip)
+        all.push_back(part)
+    return all
+
+
+cdef int refuse_coded(const csrc.CodedResult& result) except -1:
+    if result.cancelled:
+        raise_pending()
+    if result.bad_query != csrc.kNoBadRow:
+        raise BadMassError(0, result.bad_query)
+    if result.bad_row != csrc.kNoBadRow:
+        raise BadMassError(1, result.bad_row)
+    return 0
+
+
+def nearest_coded(Metric metric not None, cnp.ndarray queries, tuple parts, size_t k,
+                  double radius, size_t threads):
+    """(distances, indices, exact distances computed); inf and -1 where fewer than k are near.
+
+    parts: (rows, codes, skip) each, numbered through; skip is None or uint8 per row.
+    """
+    cdef csrc.MassMatrix many = masses_of(queries)
+    check_metric(metric, many)
+    cdef vector[csrc.CodedRows] coded = coded_parts(metric, parts)
+    cdef cnp.npy_intp* shape = [<cnp.npy_intp>many.rows, <cnp.npy_intp>k]
+    cdef cnp.ndarray distances = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_DOUBLE)
+    cdef cnp.ndarray indices = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_INT64)
+    cdef double* to_distances = <double*>cnp.PyArray_DATA(distances)
+    cdef int64_t* to_indices = <int64_t*>cnp.PyArray_DATA(indices)
+    cdef csrc.Cancel cancel = on_signal()
+    cdef csrc.CodedResult result
+    with nogil:
+        result = csrc.nearest_coded(metric.metric[0], many, coded, k, radius, threads, cancel,
+                                    to_distances, to_indices)
+    refuse_coded(result)
+    return distances, indices, result.looked_at
+
+
+def within_coded(Metric metric not None, cnp.ndarray query, tuple parts, double radius,
+                 size_t threads):
+    """(distances, indices) of all rows within the radius of the query, shape (1, bins)."""
+    cdef csrc.MassMatrix one = masses_of(query)
+    check_metric(metric, one)
+    if one.rows != 1:
+        raise TypeError(f"there must be one query, got {one.rows}")
+    cdef vector[csrc.CodedRows] coded = coded_parts(metric, parts)
+    cdef vector[csrc.Neighbor] found
+    cdef csrc.Cancel cancel = on_signal()
+    cdef csrc.CodedResult result
+    with nogil:
+        result = csrc.within_coded(metric.metric[0], one, coded, radius, threads, cancel, &found)
+    refuse_coded(result)
+    cdef cnp.npy_intp size = <cnp.npy_intp>found.size()
+    cdef cnp.ndarray distances = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_DOUBLE)
+    cdef cnp.ndarray indices = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_INT64)
+    cdef size_t i
+    for i in range(found.size()):
+        (<double*>cnp.PyArray_DATA(distances))[i] = found[i].distance
+        (<int64_t*>cnp.PyArray_DATA(indices))[i] = found[i].index
+    return distances, indices
+
+
+def sum_words(cnp.ndarray words, size_t threads):
+    """Sum of a uint64 array, modulo 2**64: what benchmarks of scans are held against."""
+    if cnp.PyArray_TYPE(words) != cnp.NPY_UINT64 or not cnp.PyArray_ISCARRAY_RO(words):
+        raise TypeError("words must be a C-contiguous array of uint64")
+    cdef const uint64_t* data = <const uint64_t*>cnp.PyArray_DATA(words)
+    cdef size_t n = <size_t>cnp.PyArray_SIZE(words)
+    cdef uint64_t total = 0
+    cdef cbool done
+    cdef csrc.Cancel cancel = on_signal()
+    with nogil:
+        done = csrc.sum_words(data, n, threads, cancel, &total)
+    if not done:
+        raise_pending()
+    return total
