@@ -230,8 +230,9 @@ cdef extern from "imgsim/coded_search.hpp" namespace "imgsim" nogil:
     KnnResult encode_rows(const Wasserstein1d& metric, const MassMatrix& rows, size_t threads,
                           const Cancel& cancel, uint8_t* codes) except +
     CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries,
-                              const vector[CodedRows]& parts, size_t k, double radius, size_t threads,
-                              const Cancel& cancel, double* distances, int64_t* indices) except +
+                              const vector[CodedRows]& parts, size_t k, double radius,
+                              size_t threads, const Cancel& cancel, double* distances,
+                              int64_t* indices) except +
     CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
                              const vector[CodedRows]& parts, double radius, size_t threads,
                              const Cancel& cancel, vector[Neighbor]* found) except +
