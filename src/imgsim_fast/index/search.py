@@ -153,14 +153,14 @@ class Snapshot:
         return self._best(np.concatenate(values), np.concatenate(ids), k)
 
     def within(
-        self, query: Row, inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]], threads: int
+        self, query: Row, limit: float, threads: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Values and ids of all images whose value is inside."""
+        """Values and ids of all images whose value reaches or beats a limit."""
         values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
         for segment, piece in self._pieces():
             with rows_of(self.measure, segment, piece) as rows:
                 found = self.measure.values(query, rows, threads)
-            keep = inside(found)
+            keep = found >= limit if self.measure.higher_is_better else found <= limit
             mask = self._skip.get(segment.record.id)
             if mask is not None:
                 keep &= mask[piece] == 0
