@@ -304,6 +304,7 @@ class Index:
         image: ImageLike | Image,
         k: int = 10,
         *,
+        max_distance: float | None = None,
         rerank: str | Measure | None = None,
         rerank_options: Mapping[str, Any] | None = None,
         candidates: int = 200,
@@ -318,6 +319,10 @@ class Index:
             A Pillow image must be in mode L or RGB.
         k : int
             More than there are gives all.
+        max_distance : float, optional
+            Of the k only the images within this distance, itself included (for similarities: of at
+            least this value). It is about the distances that are returned, so with `rerank` about
+            the other measure's.
         rerank : str or Measure, optional
             Another measure: it ranks the best `candidates` of the index's measure. Their files are
             read again, as they are now; those that cannot be are left out and listed in ``skipped``
@@ -345,15 +350,19 @@ class Index:
         number = _validate.as_count("k", k)
         wanted = max(number, _validate.as_count("candidates", candidates))
         other = second_measure("rerank", rerank, rerank_options)
+        higher = (self._measure if other is None else other).higher_is_better
+        limit = None
+        if max_distance is not None:
+            limit = as_limit("max_distance", max_distance, higher_is_better=higher)
         workers = _threads.resolve(threads)
         pixels = decoded(image)
         with named(image):
             query = self._measure.describe(pixels)
             second = None if other is None else other.describe(pixels)
         if other is None or second is None:
-            return self._reader.matches(lambda snapshot: snapshot.nearest(query, number, workers))
-        found = self._reader.matches(lambda snapshot: snapshot.nearest(query, wanted, workers))
-        return rerank_matches(other, second, found, number, workers, progress)
+            return self._reader.matches(lambda now: now.nearest(query, number, workers, limit))
+        found = self._reader.matches(lambda now: now.nearest(query, wanted, workers))
+        return rerank_matches(other, second, found, number, workers, progress, limit)
 
     def range_search(
         self, image: ImageLike, radius: float, *, threads: int | None = None
@@ -376,7 +385,7 @@ class Index:
         limit = as_limit("radius", radius, higher_is_better=self.higher_is_better)
         query = describe(self._measure, image)
         workers = _threads.resolve(threads)
-        return self._reader.matches(lambda snapshot: snapshot.within(query, limit, workers))
+        return self._reader.matches(lambda now: now.within(query, limit, workers))
 
     def duplicates(
         self,
