@@ -49,7 +49,7 @@ def test_equals_everything_cut(index, k, seed):
         for threads in (1, 3):
             found = index.search(query, k, max_distance=limit, threads=threads)
             assert as_list(found) == wanted
-    assert k == 1 or len(lengths) > 2
+    assert k < 5 or len(lengths) > 2
 
 
 def test_all_within_are_those_of_a_range_search(index):
@@ -125,7 +125,14 @@ def test_limits_may_be_numbers_of_numpy(tmp_path, folder):
 # ---- the command -------------------------------------------------------------------------------
 
 
-def test_command(folder, run):
+@pytest.fixture
+def here(folder, monkeypatch):
+    """Folder of the photos, seen from beside it."""
+    monkeypatch.chdir(folder.parent)
+    return folder
+
+
+def test_command(here, run):
     run("index", "photos")
     search = ("search", "photos/003.png", "photos")
     every = run(*search, "-k", 40, "--json").json["matches"]
@@ -143,7 +150,7 @@ def test_command(folder, run):
     assert "--radius and --max-distance do not go together" in both.err
 
 
-def test_command_with_reranking(folder, run):
+def test_command_with_reranking(here, run):
     run("index", "photos")
     search = ("search", "photos/003.png", "photos", "--rerank", "intersection", "-k", 5)
     every = run(*search, "--json").json["matches"]
@@ -156,10 +163,10 @@ def test_command_with_reranking(folder, run):
     assert words in none.out
 
 
-def test_command_that_finds_nothing_writes_a_page(folder, run, tmp_path):
+def test_command_that_finds_nothing_writes_a_page(here, run):
     run("index", "photos")
-    write(folder.parent / "query.png", 1234)
+    write(here.parent / "query.png", 1234)
     done = run("search", "query.png", "photos", "--max-distance", 0, "--html", "page.html")
     assert done.code == 0
     assert "no image is that near" in done.out
-    assert (folder.parent / "page.html").stat().st_size > 1000
+    assert (here.parent / "page.html").stat().st_size > 1000
