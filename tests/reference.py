@@ -115,6 +115,12 @@ def nearest(distances, k):
     return [distances[i] for i in order], order
 
 
+def merged(parts, k, higher_is_better=False):
+    """[(distance, index)] of the k best of several such lists, ties to the lower index."""
+    everything = [pair for part in parts for pair in part if pair[1] != -1]
+    return sorted(everything, key=lambda p: (-p[0] if higher_is_better else p[0], p[1]))[:k]
+
+
 # ---- optimal transport -----------------------------------------------------------------------
 
 

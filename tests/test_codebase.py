@@ -87,7 +87,7 @@ LAYERS = (
     {"_validate", "_memory", "rows"},
     {"_ground"},
     {"histogram", "sparse_histogram", "comparison", "wasserstein", "transport", "pairwise", "knn"},
-    {"barycenter", "color_transfer", "evaluation", "labels", "palette", "resize", "ssim"},
+    {"barycenter", "color_transfer", "evaluation", "labels", "palette", "resize", "shards", "ssim"},
     {"compat", "images", "sklearn"},
     {"folders", "descriptors"},
     {"measures"},

@@ -29,6 +29,7 @@ SHOWN = (
     "imgsim_fast.transport.transport",
     "imgsim_fast.pairwise.cdist",
     "imgsim_fast.knn.knn",
+    "imgsim_fast.shards.merge_neighbors",
     "imgsim_fast.barycenter.barycenter_1d",
     "imgsim_fast.barycenter.interpolate_1d",
     "imgsim_fast.color_transfer.match_histograms",

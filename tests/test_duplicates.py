@@ -492,11 +492,11 @@ def test_a_row_that_is_no_distribution_is_damage(tmp_path):
         for number in range(3):
             write(tmp_path / f"{number}.png", np.full((2, 2), number))
         index.add(sorted(tmp_path.glob("*.png")))
-        snapshot = index._current()
+        snapshot = index._reader.current()
         segment = snapshot.segments[0]
         rows = np.array(segment.rows)
         rows[1] = 0
-        index._snapshot.segments[0] = replace(segment, rows=rows)
+        snapshot.segments[0] = replace(segment, rows=rows)
         with pytest.raises(IndexCorruptError, match="row 1 is no distribution"):
             index.duplicates()
 

@@ -26,6 +26,7 @@ from imgsim_fast.measures import Comparison, compare, compare_all, measures
 from imgsim_fast.pairwise import cdist, pdist
 from imgsim_fast.palette import Palette, color_palette, rgb_to_lab
 from imgsim_fast.resize import resize_area
+from imgsim_fast.shards import merge_neighbors
 from imgsim_fast.sparse_histogram import SparseHistogram, sparse_histogram
 from imgsim_fast.ssim import structural_similarities, structural_similarity
 from imgsim_fast.transport import TransportResult, emd, transport
@@ -74,6 +75,7 @@ __all__ = [
     "knn",
     "match_histograms",
     "measures",
+    "merge_neighbors",
     "pdist",
     "resize_area",
     "rgb_to_lab",

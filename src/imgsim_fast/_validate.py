@@ -75,6 +75,18 @@ def as_real(name: str, value: ArrayLike) -> Array:
     return array
 
 
+def as_integers(name: str, value: ArrayLike) -> NDArray[np.int64]:
+    """Return integers that 64 bits hold, with a sign."""
+    array = _as_array(name, value)
+    if array.size == 0 and array.dtype == np.float64:  # what NumPy makes of an empty list
+        return array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise InvalidTypeError(f"{name} must hold integers, got {array.dtype}")
+    if array.dtype.kind == "u" and array.size and int(array.max()) > 2**63 - 1:
+        raise InvalidInputError(f"{name} holds {int(array.max())}, more than 2**63 - 1")
+    return array.astype(np.int64)
+
+
 # ---- masses ----------------------------------------------------------------------------------
 
 

@@ -90,6 +90,11 @@ def index(
     type=float,
     help="Only images within this distance; by similarities: of at least this value.",
 )
+@click.option(
+    "--max-distance",
+    type=float,
+    help="Of the k only images within this distance, as of --radius; with --rerank by its measure.",
+)
 @click.option("--refresh", is_flag=True, help="Bring the index up to date first.")
 @measure_options
 @rerank_options
@@ -97,8 +102,8 @@ def index(
 @threads_option
 @json_flag
 def search(
-    query: str, where: str, k: int | None, radius: float | None, refresh: bool,
-    measure: str | None, given: dict[str, Any], rerank: Rerank,
+    query: str, where: str, k: int | None, radius: float | None, max_distance: float | None,
+    refresh: bool, measure: str | None, given: dict[str, Any], rerank: Rerank,
     html: str | None, force: bool, threads: int | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Find the images in WHERE most similar to the image QUERY.
@@ -108,7 +113,11 @@ def search(
     With `--rerank` the files of the best are read again and ranked by that measure.
     """
     if radius is not None and rerank.measure is not None:
-        raise click.UsageError("--radius and --rerank do not go together")
+        raise click.UsageError(
+            "--radius and --rerank do not go together; --max-distance goes with it"
+        )
+    if radius is not None and max_distance is not None:
+        raise click.UsageError("--radius and --max-distance do not go together: both are a limit")
     check_page(html, force, query)
     with searchable(where, measure, given, threads, as_json) as (store, skipped):
         if refresh:
@@ -121,8 +130,8 @@ def search(
             total = min(max(rerank.candidates, number), len(store))
             with progress_bar("ranking again", lambda: total, quiet=quiet) as advance:
                 matches = store.search(
-                    query, number, rerank=rerank.measure, candidates=rerank.candidates,
-                    threads=threads, progress=advance,
+                    query, number, max_distance=max_distance, rerank=rerank.measure,
+                    candidates=rerank.candidates, threads=threads, progress=advance,
                 )  # fmt: skip
         else:
             matches = store.range_search(query, radius, threads=threads)
@@ -132,7 +141,8 @@ def search(
         if html is not None:
             write_page(html, force, store, query, where, matches, seconds, len(skipped), rerank)
         note = reading_note(where)
-        print_matches(query, where, store, matches, seconds, skipped, as_json, rerank, note)
+        limit = "--radius" if max_distance is None else "--max-distance"
+        print_matches(query, where, store, matches, seconds, skipped, as_json, rerank, note, limit)
         if rerank.measure is not None and seconds > _LONG and sys.stderr.isatty():
             click.echo(f"fewer --candidates than {rerank.candidates:,} are faster", err=True)
         if html is not None and not as_json:

@@ -24,6 +24,7 @@ from imgsim_fast.report.words import options_in_words, range_in_words
 
 if TYPE_CHECKING:
     from imgsim_fast.index import AddReport, Index, Matches
+    from imgsim_fast.measures import Measure
 
 _SHOWN_SKIPPED = 20
 _PAGE_START = 1024  # bytes in which a page says that it is one
@@ -113,8 +114,9 @@ def list_skipped(
 def print_matches(
     query: str, where: str, store: Index, matches: Matches, seconds: float,
     skipped: list[tuple[str, str]], as_json: bool, rerank: Rerank = NOT_AGAIN, note: str = "",
+    limit: str = "--radius",
 ) -> None:  # fmt: skip
-    """Print a ranking; the note is about the time."""
+    """Print a ranking; the note is about the time, the limit the option that gave one."""
     other = rerank.measure
     if as_json:
         again = {} if other is None else {
@@ -150,7 +152,11 @@ def print_matches(
     if matches.paths:
         click.echo(f"\n rank  {words:>10}  image          ({name} {words}{unit}{chosen})")
     else:
-        click.echo(_none_near(store) if len(store) else "the index is empty")
+        click.echo(
+            _none_near(store.kind if other is None else other, limit)
+            if len(store)
+            else "the index is empty"
+        )
     for rank, (distance, path) in enumerate(zip(matches.distances, matches.paths, strict=True), 1):
         gone = "" if os.path.lexists(path) else "   (the file has gone)"
         click.echo(f"{rank:5d}  {distance:10.3f}  {shown(path)}{gone}")
@@ -158,13 +164,13 @@ def print_matches(
     list_skipped(matches.skipped, err=True, what="candidate", hint="--json lists all")
 
 
-def _none_near(store: Index) -> str:
-    """Say that nothing was found; of similarities, what the radius means."""
-    if not store.higher_is_better:
+def _none_near(measure: Measure, limit: str) -> str:
+    """Say that nothing was found; of similarities, what the limit means."""
+    if not measure.higher_is_better:
         return "no image is that near"
-    known = range_in_words(store.value_range)
-    within = f", and {store.measure} is {known}" if known else ""
-    return f"no image is that near: --radius is the least similarity that counts{within}"
+    known = range_in_words(measure.value_range)
+    within = f", and {measure.name} is {known}" if known else ""
+    return f"no image is that near: {limit} is the least similarity that counts{within}"
 
 
 def check_page(html: str | None, force: bool, *inputs: str) -> None:

@@ -7,8 +7,8 @@ folder of a thousand equal files has no half million pairs.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from imgsim_fast.index.describing import described
 from imgsim_fast.index.links import Forest, Links
 from imgsim_fast.index.pairs import Pairs, Progress, Table, all_of, near_pairs
 from imgsim_fast.index.records import DuplicateGroup, DuplicateImage, DuplicatePair, Duplicates
+from imgsim_fast.index.rerank import second_measure
 from imgsim_fast.index.search import Collection, as_limit
 from imgsim_fast.measures.base import Measure
 from imgsim_fast.rows import Row, as_rows
@@ -55,13 +56,16 @@ class Criterion(NamedTuple):
         return values >= self.threshold if higher else values <= self.threshold
 
 
-def nothing_left(how: str, reference: str) -> InvalidInputError:
-    """Say that the reference holds every image, and what to ask instead."""
-    return InvalidInputError(
-        f"all images of the index {how} {reference!r}, the reference: none is left to compare with "
-        f"it; ask for the duplicates of {reference!r}, with the folder of these images as the "
-        "reference"
-    )
+def confirmation_of(
+    measure: str | Measure | None, threshold: float | None, options: Mapping[str, Any] | None
+) -> Criterion | None:
+    """Return what `confirm` and its companions ask of a pair, if anything."""
+    other = second_measure("confirm", measure, options)
+    if other is not None:
+        return Criterion.of("confirm_threshold", other, threshold)
+    if threshold is not None:
+        raise InvalidInputError(f"confirm_threshold={threshold} is of no measure")
+    return None
 
 
 def find_duplicates(

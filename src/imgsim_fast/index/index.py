@@ -4,36 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast import _threads, _validate, images
 from imgsim_fast._pillow import named
-from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
+from imgsim_fast.errors import InvalidTypeError
 from imgsim_fast.index import catalog as catalogs
 from imgsim_fast.index.agreement import agreed_measure, measure_of
 from imgsim_fast.index.build import AddReport, Builder, Progress
-from imgsim_fast.index.catalog import Catalog, ImageRecord
-from imgsim_fast.index.duplicates import Criterion, find_duplicates, nothing_left
-from imgsim_fast.index.files import given_files, recorded_files
+from imgsim_fast.index.catalog import Catalog
+from imgsim_fast.index.duplicates import Criterion, confirmation_of, find_duplicates
+from imgsim_fast.index.files import (
+    existing_folders,
+    given_files,
+    given_images,
+    id_of,
+    recorded_files,
+    vanished,
+)
 from imgsim_fast.index.inspection import stats_of
 from imgsim_fast.index.lock import writer_lock
 from imgsim_fast.index.paths import (
     PathLike,
     absolute,
-    absolute_bytes,
     absolute_folder,
     check_vacant,
 )
+from imgsim_fast.index.reader import Reader
 from imgsim_fast.index.records import Duplicates, IndexedImage, IndexStats
+from imgsim_fast.index.reference import sides_of
 from imgsim_fast.index.rerank import rerank as rerank_matches
 from imgsim_fast.index.rerank import second_measure
-from imgsim_fast.index.search import Collection, Matches, Snapshot, as_limit, as_matches
+from imgsim_fast.index.search import Matches, as_limit
 from imgsim_fast.index.segments import sync_folder
 from imgsim_fast.index.verify import problems_of
 from imgsim_fast.measures import ImageLike, Measure, describe, get_measure
@@ -65,8 +71,8 @@ class Index:
             raise InvalidTypeError("use Index.open(path) or Index.create(path), not Index(path)")
         self._catalog = catalog
         self._measure = measure_of(catalog) if measure is None else measure
-        self._snapshot: Snapshot | None = None
-        self._lock = threading.RLock()
+        self._reader = Reader(catalog, self._measure)
+        self._lock = self._reader.lock
 
     # ---- making and opening --------------------------------------------------------------------
 
@@ -137,9 +143,7 @@ class Index:
 
     def close(self) -> None:
         """Close the catalogue; the object cannot be used afterwards."""
-        with self._lock:
-            self._snapshot = None
-            self._catalog.close()
+        self._reader.close()
 
     def __enter__(self) -> Index:
         return self
@@ -153,8 +157,7 @@ class Index:
         self.close()
 
     def __len__(self) -> int:
-        with self._lock, self._catalog.transaction(write=False):
-            return self._catalog.count()
+        return self._reader.count()
 
     def __repr__(self) -> str:
         return f"<Index {self._catalog.folder!r}: {self._catalog.measure} {self._catalog.options}>"
@@ -259,28 +262,12 @@ class Index:
         """
         number = _threads.resolve(threads)
         with self._lock:
-            roots = self._catalog.folders()
-        for root in roots:
-            if not os.path.isdir(root):
-                raise InvalidInputError(
-                    f"folder {os.fsdecode(root)!r} of the index does not exist; nothing was removed"
-                )
+            roots = existing_folders(self._catalog)
         with self._writing(number, progress, commit_seconds) as builder:
             seen: set[bytes] = set()
             unreadable: list[bytes] = []
-            catalog = builder.catalog
             builder.add(recorded_files(builder, roots, seen, unreadable), checksum=checksum)
-            separator = os.fsencode(os.sep)
-            kept = tuple(folder.rstrip(separator) + separator for folder in unreadable)
-            gone = [
-                record.id
-                for record in catalog.images()
-                if (path := catalog.absolute(record.path)) not in seen
-                and not path.startswith(kept)
-                and not os.path.lexists(path)
-            ]
-            vanished = [path for path, _ in catalog.skipped() if not os.path.lexists(path)]
-            builder.remove(gone, vanished)
+            builder.remove(*vanished(builder.catalog, seen, unreadable))
             builder.merge_small_segments()
             return builder.report()
 
@@ -292,16 +279,9 @@ class Index:
         InvalidInputError
             One of them is not in the index; then nothing is removed.
         """
-        single = isinstance(ids_or_paths, (int, np.integer, str, bytes, os.PathLike))
-        given: Any = [ids_or_paths] if single else ids_or_paths
-        try:
-            wanted: list[int | PathLike] = list(given)
-        except TypeError as error:
-            raise InvalidTypeError(
-                f"ids_or_paths must be an id, a path or an iterable of them, got {ids_or_paths!r}"
-            ) from error
+        wanted = given_images(ids_or_paths)
         with self._writing(1, None, 1.0) as builder:
-            numbers = list(dict.fromkeys(_id_of(builder.catalog, item) for item in wanted))
+            numbers = list(dict.fromkeys(id_of(builder.catalog, item) for item in wanted))
             builder.remove(numbers)
             return len(numbers)
 
@@ -324,6 +304,7 @@ class Index:
         image: ImageLike | Image,
         k: int = 10,
         *,
+        max_distance: float | None = None,
         rerank: str | Measure | None = None,
         rerank_options: Mapping[str, Any] | None = None,
         candidates: int = 200,
@@ -338,6 +319,10 @@ class Index:
             A Pillow image must be in mode L or RGB.
         k : int
             More than there are gives all.
+        max_distance : float, optional
+            Of the k only the images within this distance, itself included (for similarities: of at
+            least this value). It is about the distances that are returned, so with `rerank` about
+            the other measure's.
         rerank : str or Measure, optional
             Another measure: it ranks the best `candidates` of the index's measure. Their files are
             read again, as they are now; those that cannot be are left out and listed in ``skipped``
@@ -365,15 +350,19 @@ class Index:
         number = _validate.as_count("k", k)
         wanted = max(number, _validate.as_count("candidates", candidates))
         other = second_measure("rerank", rerank, rerank_options)
+        higher = (self._measure if other is None else other).higher_is_better
+        limit = None
+        if max_distance is not None:
+            limit = as_limit("max_distance", max_distance, higher_is_better=higher)
         workers = _threads.resolve(threads)
         pixels = decoded(image)
         with named(image):
             query = self._measure.describe(pixels)
             second = None if other is None else other.describe(pixels)
         if other is None or second is None:
-            return self._matches(lambda snapshot: snapshot.nearest(query, number, workers))
-        found = self._matches(lambda snapshot: snapshot.nearest(query, wanted, workers))
-        return rerank_matches(other, second, found, number, workers, progress)
+            return self._reader.matches(lambda now: now.nearest(query, number, workers, limit))
+        found = self._reader.matches(lambda now: now.nearest(query, wanted, workers))
+        return rerank_matches(other, second, found, number, workers, progress, limit)
 
     def range_search(
         self, image: ImageLike, radius: float, *, threads: int | None = None
@@ -393,15 +382,10 @@ class Index:
         Matches
             Best first, ties by id.
         """
-        higher = self._measure.higher_is_better
-        limit = as_limit("radius", radius, higher_is_better=higher)
+        limit = as_limit("radius", radius, higher_is_better=self.higher_is_better)
         query = describe(self._measure, image)
         workers = _threads.resolve(threads)
-        return self._matches(
-            lambda snapshot: snapshot.within(
-                query, lambda v: v >= limit if higher else v <= limit, workers
-            )
-        )
+        return self._reader.matches(lambda now: now.within(query, limit, workers))
 
     def duplicates(
         self,
@@ -458,72 +442,15 @@ class Index:
         "wasserstein" only pairs of nearly the same mean are compared: no other can be near.
         """
         criterion = Criterion.of("threshold", self._measure, threshold)
-        other = second_measure("confirm", confirm, confirm_options)
-        second = None
-        if other is not None:
-            second = Criterion.of("confirm_threshold", other, confirm_threshold)
-        elif confirm_threshold is not None:
-            raise InvalidInputError(f"confirm_threshold={confirm_threshold} is of no measure")
+        second = confirmation_of(confirm, confirm_threshold, confirm_options)
         workers = _threads.resolve(threads)
-        there = None
-        if reference is None:
-            own = self._collection(lambda path: True)
-        elif isinstance(reference, Index):
-            agreed_measure(reference._catalog, self._measure, {})
-            if os.path.samefile(reference.path, self.path):
-                raise InvalidInputError("reference is this very index: all images lie in it")
-            there = reference._collection(lambda path: True)
-            paths = set(there.paths)
-            own = self._collection(lambda path: path not in paths)
-            if not len(own.ids) and len(self):
-                raise nothing_left("are also in", reference.path)
-        else:
-            inside = absolute_folder(reference)
-            there = self._collection(lambda path: path.startswith(inside))
-            own = self._collection(lambda path: not path.startswith(inside))
-            if not len(there.ids):
-                raise InvalidInputError(
-                    f"reference: no image of the index lies in {os.fsdecode(inside)!r}"
-                    + ("; a folder outside it needs an index of its own, reference=Index.open(...)"
-                       if os.path.isdir(inside) else ": no such folder")
-                )  # fmt: skip
-            if not len(own.ids):
-                raise nothing_left("lie in", os.fsdecode(inside))
+        given = reference._reader if isinstance(reference, Index) else reference
+        own, there = sides_of(self._reader, given)
         return find_duplicates(own, there, criterion, second, workers, progress)
 
     def holds(self, folder: PathLike) -> bool:
         """Tell whether any image of the index lies in a folder."""
-        inside = absolute_folder(folder)
-        with self._lock, self._catalog.transaction(write=False):
-            absolute_path = self._catalog.absolute
-            return any(absolute_path(r.path).startswith(inside) for r in self._catalog.images())
-
-    def _collection(self, wanted: Callable[[bytes], bool]) -> Collection:
-        """Take the images of the newest commit whose absolute path is wanted."""
-        with self._lock:
-            while True:
-                snapshot = self._current()
-                with self._catalog.transaction(write=False):
-                    known = [
-                        (record, path)
-                        for record in self._catalog.images()
-                        if wanted(path := self._catalog.absolute(record.path))
-                    ]
-                if snapshot.version == self._catalog.version():
-                    break
-        return Collection(
-            snapshot,
-            np.array([record.id for record, _ in known], np.int64),
-            [path for _, path in known],
-            [record.sha256 for record, _ in known],
-            np.array([(r.width * r.height, r.size) for r, _ in known], np.int64).reshape(-1, 2),
-            self._lookup,
-        )
-
-    def _lookup(self, number: int) -> tuple[ImageRecord, bytes] | None:
-        with self._lock:
-            record = self._catalog.image_of(number)
-            return None if record is None else (record, self._catalog.absolute(record.path))
+        return self._reader.holds(absolute_folder(folder))
 
     def describe(self, image: ImageLike | Image) -> NDArray[Any]:
         """Describe any image as this index would, without adding it."""
@@ -541,39 +468,7 @@ class Index:
             numbers = [_validate.as_count("id", number) for number in ids]
         except TypeError as error:
             raise InvalidTypeError(f"ids must be an iterable of integers: {error}") from error
-        with self._lock:
-            while True:
-                snapshot = self._current()
-                with self._catalog.transaction(write=False):
-                    records = [(number, self._catalog.image_of(number)) for number in numbers]
-                if snapshot.version == self._catalog.version():
-                    break  # else rows may have moved meanwhile
-            return [snapshot.indexed(self._catalog, number, record) for number, record in records]
-
-    def _matches(self, find: Callable[[Snapshot], tuple[Any, Any]]) -> Matches:
-        """Search the newest commit, and again if another one removes what was found."""
-        with self._lock:
-            while True:
-                snapshot = self._current()
-                values, ids = find(snapshot)
-                try:
-                    return as_matches(self._catalog, values, ids)
-                except IndexCorruptError:
-                    if snapshot.version == self._catalog.version():
-                        raise
-
-    def _current(self) -> Snapshot:
-        """Return the newest commit; a writer may merge segments away while they are opened."""
-        while True:
-            version = self._catalog.version()
-            if self._snapshot is None or self._snapshot.version != version:
-                try:
-                    self._snapshot = Snapshot(self._catalog, self._measure)
-                except IndexCorruptError:
-                    if self._catalog.version() == version:
-                        raise
-                    continue
-            return self._snapshot
+        return self._reader.images(numbers)
 
     # ---- looking after it ----------------------------------------------------------------------
 
@@ -586,15 +481,3 @@ class Index:
         """Check every byte and every cross-reference; return what is wrong, nothing when sound."""
         with self._lock:
             return problems_of(self._catalog, self._measure)
-
-
-def _id_of(catalog: Catalog, item: int | PathLike) -> int:
-    if isinstance(item, (str, bytes, os.PathLike)):
-        record = catalog.image(absolute_bytes(item))
-        if record is None:
-            raise InvalidInputError(f"{os.fsdecode(os.fspath(item))!r} is not in the index")
-        return record.id
-    number = _validate.as_count("id", item)
-    if catalog.image_of(number) is None:
-        raise InvalidInputError(f"image {number} is not in the index")
-    return number

@@ -10,7 +10,7 @@ import numpy as np
 
 from imgsim_fast.errors import InvalidInputError, InvalidTypeError
 from imgsim_fast.index.describing import described_one_by_one
-from imgsim_fast.index.search import Matches
+from imgsim_fast.index.search import Matches, reaches
 from imgsim_fast.measures import Measure, get_measure
 from imgsim_fast.measures.base import rank
 from imgsim_fast.rows import Row, as_rows
@@ -46,7 +46,7 @@ def second_measure(
 
 def rerank(
     measure: Measure, query: Row, candidates: Matches, k: int, threads: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None, limit: float | None = None,
 ) -> Matches:  # fmt: skip
     """Read the candidates' files and rank them by the measure.
 
@@ -60,6 +60,8 @@ def rerank(
     threads : int
     progress : callable, optional
         Called with the number of candidates read so far.
+    limit : float, optional
+        Of the best k only those whose value reaches or beats it.
 
     Returns
     -------
@@ -102,11 +104,12 @@ def rerank(
     compare()
     values = np.concatenate(parts)
     best = rank(values, None, k, higher_is_better=measure.higher_is_better)
+    best = best[reaches(values[best], limit, higher_is_better=measure.higher_is_better)]
     positions = [kept[row] for row in best]
     return Matches(
         values[best],
         candidates.ids[order[positions]],
         [paths[position] for position in positions],
         skipped,
-        [row for _, _, row in shown[:k]],
+        [row for _, _, row in shown[: len(best)]],
     )

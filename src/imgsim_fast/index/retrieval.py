@@ -154,7 +154,7 @@ def evaluate(
     at = _as_at(k)
     other = second_measure("rerank", rerank, rerank_options)
     workers = _threads.resolve(threads)
-    collection = index._collection(lambda path: True)
+    collection = index._reader.collection()
     if not len(collection.ids):
         raise InvalidInputError(f"the index {index.path!r} holds no image to rank")
     known = labels_of([os.fsdecode(path) for path in collection.paths], labels)

@@ -137,9 +137,9 @@ class Snapshot:
         return IndexedImage(record.id, path, record.width, record.height, row)
 
     def nearest(
-        self, query: Row, k: int, threads: int
+        self, query: Row, k: int, threads: int, limit: float | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Values and ids of the k best images, ties to the lower id."""
+        """Values and ids of the k best images, ties to the lower id; only those within a limit."""
         values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
         for segment in self.segments:
             wanted = min(k, self.alive(segment))
@@ -150,17 +150,19 @@ class Snapshot:
                 found = self.measure.nearest(query, rows, mask, wanted, threads)
             values.append(found.distances)
             ids.append(segment.ids[found.indices])
-        return self._best(np.concatenate(values), np.concatenate(ids), k)
+        best, numbers = self._best(np.concatenate(values), np.concatenate(ids), k)
+        keep = reaches(best, limit, higher_is_better=self.measure.higher_is_better)
+        return best[keep], numbers[keep]
 
     def within(
-        self, query: Row, inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]], threads: int
+        self, query: Row, limit: float, threads: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Values and ids of all images whose value is inside."""
+        """Values and ids of all images whose value reaches or beats a limit."""
         values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
         for segment, piece in self._pieces():
             with rows_of(self.measure, segment, piece) as rows:
                 found = self.measure.values(query, rows, threads)
-            keep = inside(found)
+            keep = reaches(found, limit, higher_is_better=self.measure.higher_is_better)
             mask = self._skip.get(segment.record.id)
             if mask is not None:
                 keep &= mask[piece] == 0
@@ -244,6 +246,15 @@ def as_limit(name: str, value: float, *, higher_is_better: bool) -> float:
     if np.isnan(limit) or (limit < 0 and not higher_is_better):
         raise InvalidInputError(f"{name} must not be negative or NaN, got {value}")
     return limit
+
+
+def reaches(
+    values: NDArray[np.float64], limit: float | None, *, higher_is_better: bool
+) -> NDArray[np.bool_]:
+    """Tell which values reach or beat a limit; NaN does not, but all do where there is none."""
+    if limit is None:
+        return np.ones(values.shape, np.bool_)
+    return values >= limit if higher_is_better else values <= limit
 
 
 def as_matches(catalog: Catalog, values: NDArray[np.float64], ids: NDArray[np.int64]) -> Matches:
