@@ -87,6 +87,7 @@ def test_json_is_what_the_library_says(folder, run):
         "path": str(folder / ".imgsim"), "measure": "wasserstein",
         "options": {"bins": 256, "range": [0, 256], "p": 1}, "images": 20,
         "segments": stats.segments, "dead_rows": 0, "bytes": stats.bytes, "skipped": skipped,
+        "histograms": 0,
         "folders": [str(folder)],
     }  # fmt: skip
     assert run("verify", "photos", "--json").json == {

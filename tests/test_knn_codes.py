@@ -28,7 +28,7 @@ def photographs(rng, n, bins):
 def ties(rng, n, bins):
     """Few whole masses, many duplicates, other totals of the same distributions."""
     rows = (rng.random((n, bins)) < 3 / bins) * rng.integers(1, 3, (n, bins))
-    rows[np.arange(n), rng.integers(0, 3, n)] += 1
+    rows[np.arange(n), rng.integers(0, min(3, bins), n)] += 1
     rows[rng.integers(0, n, n // 2)] = rows[rng.integers(0, n, n // 2)]
     rows[: n // 5] *= 3
     return rows

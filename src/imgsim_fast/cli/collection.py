@@ -171,12 +171,14 @@ def stats(where: str, as_json: bool) -> int:
         ("index", display_name(found.path)),
         ("measure", measure_in_words(found.measure, found.options)),
         ("images", f"{found.images:,}"),
+        *([("histograms", f"{found.histograms:,}")] if found.histograms else []),
         ("size", size_in_words(found.bytes)),
         ("segments", f"{found.segments:,} ({found.dead_rows:,} dead rows)"),
         *(("folder", display_name(folder)) for folder in found.folders),
     ]
+    width = 10 if found.histograms else 9
     for name, value in lines:
-        click.echo(f"{name:<9} {value}")
+        click.echo(f"{name:<{width}} {value}")
     list_skipped(found.skipped, err=False)
     return GOOD
 

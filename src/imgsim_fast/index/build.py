@@ -80,7 +80,7 @@ class Builder:
         self._reasons: list[tuple[str, str]] = []
         self._done = 0
         self._started = self._last_commit = time.monotonic()
-        remove_orphans(catalog.folder, {record.name for record in catalog.segments()})
+        remove_orphans(catalog.folder, catalog.segment_names())
 
     def report(self) -> AddReport:
         """Summarise the session so far."""
@@ -248,7 +248,7 @@ class Builder:
                 catalog.move_image(image, number, row)
             for record in small:
                 catalog.drop_segment(record.id)
-        remove_orphans(catalog.folder, {record.name for record in catalog.segments()})
+        remove_orphans(catalog.folder, catalog.segment_names())
 
     def _merged(
         self, small: list[SegmentRecord], number: int

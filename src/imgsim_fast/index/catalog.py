@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from imgsim_fast.errors import IndexCorruptError, IndexVersionError, InvalidInputError
+from imgsim_fast.index.histogram_segments import HistogramSegment
 from imgsim_fast.index.segments import SegmentRecord
 
 FORMAT = 1
+FORMAT_WITH_HISTOGRAMS = 2  # what 1 is, and one more table
 FILE = "catalog.sqlite"
 UNFINISHED = f"{FILE}.new"
 _APPLICATION_ID = 0x696D6773  # "imgs"
@@ -40,6 +42,14 @@ CREATE TABLE dead_rows (
 CREATE TABLE skipped (path BLOB PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE folders (path BLOB PRIMARY KEY) WITHOUT ROWID;
 """
+
+_HISTOGRAMS_SCHEMA = """
+CREATE TABLE histograms (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL,
+    first_id INTEGER NOT NULL, last_id INTEGER NOT NULL,
+    rows_bytes INTEGER NOT NULL, rows_crc INTEGER NOT NULL,
+    codes_bytes INTEGER NOT NULL, codes_crc INTEGER NOT NULL,
+    ids_bytes INTEGER NOT NULL, ids_crc INTEGER NOT NULL)"""
 
 
 _SELECT_IMAGES = "SELECT id, path, size, mtime_ns, sha256, width, height, segment, row FROM images"
@@ -93,9 +103,10 @@ class Catalog:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if application != _APPLICATION_ID:
                 raise IndexVersionError(f"{folder!r} is not an imgsim index")
-            if version != FORMAT:
+            if version not in (FORMAT, FORMAT_WITH_HISTOGRAMS):
                 raise IndexVersionError(
-                    f"{folder!r} has index format {version}; this version reads {FORMAT}"
+                    f"{folder!r} has index format {version}; this version reads {FORMAT} and "
+                    f"{FORMAT_WITH_HISTOGRAMS}"
                 )
             meta = dict(self._db.execute("SELECT key, value FROM meta"))
         try:
@@ -198,6 +209,23 @@ class Catalog:
             if not (isinstance(row[1], str) and all(_is_count(n) for n in (row[0], *row[2:]))):
                 raise IndexCorruptError(f"the catalogue of {self.folder!r} has a segment {row}")
         return [SegmentRecord(*row) for row in rows]
+
+    def histograms(self) -> list[HistogramSegment]:
+        """All segments of histograms in the order of their ids."""
+        if not self._has_histograms():
+            return []
+        rows = self._rows("SELECT * FROM histograms ORDER BY id")
+        for row in rows:
+            if not (isinstance(row[1], str) and all(_is_count(n) for n in (row[0], *row[2:]))):
+                raise IndexCorruptError(f"the catalogue of {self.folder!r} has histograms {row}")
+        return [HistogramSegment(*row) for row in rows]
+
+    def _has_histograms(self) -> bool:
+        return int(self._rows("PRAGMA user_version")[0][0]) == FORMAT_WITH_HISTOGRAMS
+
+    def segment_names(self) -> set[str]:
+        """Names of all segments, of images and of histograms."""
+        return {one.name for one in self.segments()} | {one.name for one in self.histograms()}
 
     def dead_rows(self) -> list[tuple[int, int]]:
         """(segment, row) of rows whose image was removed or described anew."""
@@ -302,6 +330,18 @@ class Catalog:
                 record.ids_bytes, record.ids_crc,
             ),
         )  # fmt: skip
+
+    def put_histograms(
+        self, records: Iterable[HistogramSegment], *, replaced: Iterable[int] = ()
+    ) -> None:
+        """Publish segments of histograms instead of others."""
+        if not self._has_histograms():
+            self._db.execute(_HISTOGRAMS_SCHEMA)
+            self._db.execute(f"PRAGMA user_version = {FORMAT_WITH_HISTOGRAMS}")
+        for number in replaced:
+            self._db.execute("DELETE FROM histograms WHERE id = ?", (number,))
+        marks = ", ".join("?" * len(HistogramSegment._fields))
+        self._db.executemany(f"INSERT INTO histograms VALUES ({marks})", list(records))
 
     def drop_segment(self, number: int) -> None:
         """Forget a segment that no image uses any more."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from imgsim_fast import _threads, _validate, images
 from imgsim_fast._pillow import named
@@ -26,6 +26,8 @@ from imgsim_fast.index.files import (
     recorded_files,
     vanished,
 )
+from imgsim_fast.index.histograms import HistogramQuery
+from imgsim_fast.index.histograms import add_histograms as append_histograms
 from imgsim_fast.index.inspection import stats_of
 from imgsim_fast.index.lock import writer_lock
 from imgsim_fast.index.paths import (
@@ -42,6 +44,7 @@ from imgsim_fast.index.rerank import second_measure
 from imgsim_fast.index.search import Matches, as_limit
 from imgsim_fast.index.segments import sync_folder
 from imgsim_fast.index.verify import problems_of
+from imgsim_fast.knn import Neighbors
 from imgsim_fast.measures import ImageLike, Measure, describe, get_measure
 from imgsim_fast.measures.pair import decoded
 
@@ -285,17 +288,67 @@ class Index:
             builder.remove(numbers)
             return len(numbers)
 
+    def add_histograms(
+        self,
+        rows: ArrayLike | Iterable[ArrayLike],
+        ids: ArrayLike | None = None,
+        *,
+        threads: int | None = None,
+    ) -> int:
+        """Add histograms that do not come from image files; :meth:`search_histograms` finds them.
+
+        Parameters
+        ----------
+        rows : array_like, shape (n, bins), or iterable of such arrays
+            Counts, whole numbers from 0 to 2**32 - 1. An iterable is taken as it comes, so that
+            there may be more than memory holds.
+        ids : array_like of int, shape (n,), optional
+            Ascending, from one more than the largest id that is there; default: so many numbers
+            from there on, in an empty index from 0.
+        threads : int, optional
+            Threads that make codes.
+
+        Returns
+        -------
+        int
+            How many were added: all of them, in one commit, or none and an error.
+
+        Raises
+        ------
+        InvalidInputError
+            Rows of another length, counts that are none, a row without any; ids that do not
+            ascend. The index is not by "wasserstein" with p = 1 and 2 bins or more.
+        IndexLockedError
+            Another process is writing.
+        OSError
+            The disk is full or similar.
+
+        Notes
+        -----
+        A histogram takes 4 bytes a bin and 18 for its code on disk (and 8 if its id does not
+        follow the one before), nothing in the catalogue. Memory: some 200 MB, whatever n. They are
+        no images: :meth:`search`, ``len`` and :meth:`duplicates` do not see them.
+        """
+        number = _threads.resolve(threads)
+        with self._writing_to() as catalog:
+            return append_histograms(catalog, self._measure, rows, ids, number)
+
     @contextlib.contextmanager
     def _writing(
         self, threads: int, progress: Progress | None, commit_seconds: float
     ) -> Iterator[Builder]:
         commit_seconds = _validate.as_seconds("commit_seconds", commit_seconds)
+        with self._writing_to() as catalog:
+            yield Builder(catalog, self._measure, threads, progress, commit_seconds)
+
+    @contextlib.contextmanager
+    def _writing_to(self) -> Iterator[Catalog]:
         with self._lock:
             self._catalog.version()  # a closed index stays closed
         # A connection of its own: searches in other threads go on meanwhile.
         folder = self._catalog.folder
         with writer_lock(folder), contextlib.closing(Catalog(folder)) as catalog:
-            yield Builder(catalog, self._measure, threads, progress, commit_seconds)
+            yield catalog
 
     # ---- searching -----------------------------------------------------------------------------
 
@@ -386,6 +439,51 @@ class Index:
         query = describe(self._measure, image)
         workers = _threads.resolve(threads)
         return self._reader.matches(lambda now: now.within(query, limit, workers))
+
+    def search_histograms(
+        self,
+        rows: ArrayLike,
+        k: int | None = 10,
+        *,
+        max_distance: float | None = None,
+        threads: int | None = None,
+    ) -> Neighbors:
+        """Find the k nearest of the histograms added by :meth:`add_histograms`, exactly.
+
+        Parameters
+        ----------
+        rows : array_like, shape (bins,) or (q, bins)
+            Masses of one query or of several, as in :func:`imgsim_fast.knn`.
+        k : int or None
+            More than there are gives all. None, for one query: all within `max_distance`.
+        max_distance : float, optional
+            Only histograms at most so far away, in grey levels.
+        threads : int, optional
+            They share the histograms, also of one query.
+
+        Returns
+        -------
+        Neighbors
+            Distances and ids, shape (k,) or (q, k), nearest first, ties to the lower id: to the
+            last bit those of a full sort. A single query has fewer where fewer are within
+            `max_distance`; of several, the rest is infinity and -1.
+            ``imgsim_fast.merge_neighbors`` merges those of several indexes.
+
+        Raises
+        ------
+        InvalidInputError
+            As :func:`imgsim_fast.knn`; k is None without `max_distance`, or for several queries.
+        IndexCorruptError
+            A segment is not what the catalogue says, or a row that was looked at is empty. Their
+            data are not read on opening: :meth:`verify` does that.
+
+        Notes
+        -----
+        O(n) time in all: 8 bytes of each histogram's code are read, and some of the others'
+        (see docs/scale.md for figures). Memory: what the system caches of 18 n bytes.
+        """
+        query = HistogramQuery.of(self._measure, rows, k, max_distance)
+        return query.search(self._reader.histograms(), _threads.resolve(threads))
 
     def duplicates(
         self,

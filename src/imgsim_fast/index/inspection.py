@@ -69,9 +69,11 @@ def stats_of(catalog: Catalog) -> IndexStats:
             with contextlib.suppress(FileNotFoundError):  # a merge may take it away
                 if entry.is_file(follow_symlinks=False):
                     size += entry.stat(follow_symlinks=False).st_size
+        histograms = catalog.histograms()
         return IndexStats(
             catalog.folder, catalog.measure, dict(catalog.options), catalog.count(),
-            len(catalog.segments()), len(catalog.dead_rows()), size,
+            len(catalog.segments()) + len(histograms), len(catalog.dead_rows()), size,
             [(os.fsdecode(path), reason) for path, reason in catalog.skipped()],
             [os.fsdecode(path) for path in catalog.folders()],
+            sum(record.rows for record in histograms),
         )  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 
 from imgsim_fast.errors import IndexCorruptError
 from imgsim_fast.index.catalog import Catalog, ImageRecord
+from imgsim_fast.index.histograms import HistogramReader
 from imgsim_fast.index.records import IndexedImage
 from imgsim_fast.index.search import Collection, Matches, Snapshot, as_matches
 from imgsim_fast.measures import Measure
@@ -29,11 +30,12 @@ class Reader:
         self.measure = measure
         self.lock = threading.RLock()
         self._snapshot: Snapshot | None = None
+        self._histograms: HistogramReader | None = None
 
     def close(self) -> None:
         """Close the catalogue."""
         with self.lock:
-            self._snapshot = None
+            self._snapshot = self._histograms = None
             self.catalog.close()
 
     def count(self) -> int:
@@ -60,6 +62,22 @@ class Reader:
                             raise
                         continue
                 return self._snapshot
+
+    def histograms(self) -> HistogramReader:
+        """Return the histograms of the newest commit; a writer may merge some meanwhile."""
+        with self.lock:
+            while True:
+                version = self.catalog.version()
+                if self._histograms is None or self._histograms.version != version:
+                    try:
+                        self._histograms = HistogramReader(
+                            self.catalog, self.measure, self._histograms
+                        )
+                    except IndexCorruptError:
+                        if self.catalog.version() == version:
+                            raise
+                        continue
+                return self._histograms
 
     def matches(self, find: Callable[[Snapshot], tuple[Any, Any]]) -> Matches:
         """Search the newest commit, and again if another one removes what was found."""

@@ -17,9 +17,9 @@ class IndexStats:
     path : str
     measure : str
     options : dict
-    images, segments, dead_rows, bytes : int
-        `dead_rows` are rows of removed or changed images that no merge has dropped yet; `bytes` is
-        the size of the index's own files.
+    images, histograms, segments, dead_rows, bytes : int
+        `histograms` came by `add_histograms`; `dead_rows` are rows of removed or changed images
+        that no merge has dropped yet; `bytes` is the size of the index's own files.
     skipped : list of (str, str)
         Files that could not be read, with the reason.
     folders : list of str
@@ -35,6 +35,7 @@ class IndexStats:
     bytes: int
     skipped: list[tuple[str, str]]
     folders: list[str]
+    histograms: int = 0
 
 
 class IndexedImage(NamedTuple):

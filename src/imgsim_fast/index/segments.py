@@ -27,6 +27,7 @@ from imgsim_fast.errors import IndexCorruptError, IndexTruncatedError
 from imgsim_fast.rows import PickedRows, RaggedRows, Rows
 
 _NAME = re.compile(r"segment-[0-9]{8,19}")
+_ANY_NAME = re.compile(r"(segment|histograms)-[0-9]{8,19}")
 _PARTS = ("rows", "ids")
 
 
@@ -165,7 +166,7 @@ def remove_orphans(folder: str, known: set[str]) -> None:
     """Delete the files of segments that no catalogue names: what an interrupted writer left."""
     for entry in os.listdir(folder):
         name = entry.split(".")[0]
-        if _NAME.fullmatch(name) and name not in known:
+        if _ANY_NAME.fullmatch(name) and name not in known:
             with contextlib.suppress(OSError):  # Windows keeps files that a reader has mapped
                 os.unlink(os.path.join(folder, entry))
 
@@ -237,11 +238,7 @@ def _open_array(
             raise IndexCorruptError(
                 f"{name} is damaged: CRC-32 {computed:08x}; the catalogue says {crc:08x}"
             )
-        try:
-            found_shape, fortran, found_dtype = _header(file)
-        # The header is Python text: a damaged one can raise anything, up to RecursionError.
-        except Exception as error:
-            raise IndexCorruptError(f"{name} is not an array: {error!r}"[:300]) from error
+        found_shape, fortran, found_dtype = header_of(file, name)
         start = file.tell()
         if dtype is None:
             shape, dtype = found_shape or (-1,), found_dtype
@@ -257,9 +254,19 @@ def _open_array(
         return np.asarray(np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape))
 
 
-def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and dtype; leaves the file where the data begin. Unpickles nothing."""
-    version = np.lib.format.read_magic(file)
-    if version != (1, 0):
-        raise ValueError(f"version {version} of the format")
-    return np.lib.format.read_array_header_1_0(file)
+def header_of(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and dtype; leaves the file where the data begin. Unpickles nothing.
+
+    Raises
+    ------
+    IndexCorruptError
+        It is no array.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"version {version} of the format")
+        return np.lib.format.read_array_header_1_0(file)
+    # The header is Python text: a damaged one can raise anything, up to RecursionError.
+    except Exception as error:
+        raise IndexCorruptError(f"{name} is not an array: {error!r}"[:300]) from error

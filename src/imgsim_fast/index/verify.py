@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from imgsim_fast.errors import IndexCorruptError
 from imgsim_fast.index.catalog import FILE, Catalog, ImageRecord
+from imgsim_fast.index.histogram_segments import problems_of_histograms
 from imgsim_fast.index.segments import Segment, SegmentRecord, open_any_segment, open_segment
 from imgsim_fast.measures.base import Measure
 
@@ -28,6 +29,7 @@ def problems_of(catalog: Catalog, measure: Measure | None) -> list[str]:
             problems = [f"{FILE}: {text}" for text in catalog.integrity()]
             records = catalog.segments()
             dead = set(catalog.dead_rows())
+            histograms = catalog.histograms()
             images = _read(catalog, problems)
         ids: dict[int, NDArray[np.int64]] = {}
         for record in records:
@@ -45,6 +47,9 @@ def problems_of(catalog: Catalog, measure: Measure | None) -> list[str]:
                 ids[record.id] = segment.ids
         if images is not None:
             problems += _references(images, dead, ids, records)
+        coder = getattr(measure, "coder", None)
+        for kept in histograms:
+            problems += problems_of_histograms(catalog.folder, kept, coder)
         if not problems or catalog.version() == version:
             return problems
 

@@ -77,6 +77,11 @@ class Wasserstein(Measure):
         """Number of bins."""
         return self._bins
 
+    @property
+    def coder(self) -> _core.Metric | None:
+        """The metric by which rows get codes; None where there are none (p not 1, or one bin)."""
+        return self._metric if _core.codes_useful(self._metric) else None
+
     def describe(self, image: Image | NDArray[Any]) -> Row:
         """Grey histogram as uint32 counts, shape (bins,)."""
         counts = grey_histogram(image, self._axis)

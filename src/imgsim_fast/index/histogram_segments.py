@@ -1,0 +1,279 @@
+"""Segment files of histograms that no image file is behind: rows, their codes, their ids.
+
+Plain ``.npy`` arrays like those of images (segments.py), but written as a stream and opened without
+being read: a CRC-32 of the data of each is for ``verify``. A code takes ``_core.CODE_BYTES`` bytes
+(csrc/imgsim/cdf_codes.hpp says what they are). Ids that follow each other take no file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsim_fast import _core
+from imgsim_fast.errors import IndexCorruptError, IndexTruncatedError
+from imgsim_fast.index.segments import header_of, sync_folder
+
+NAME = "histograms-{:08d}"
+ROWS = np.dtype(np.uint32)
+_PIECE = 1 << 22  # bytes of rows that are encoded and written together
+
+
+class HistogramSegment(NamedTuple):
+    """What the catalogue knows of a segment; `ids_bytes` is 0 where ids follow each other."""
+
+    id: int
+    name: str
+    rows: int
+    first_id: int
+    last_id: int
+    rows_bytes: int
+    rows_crc: int
+    codes_bytes: int
+    codes_crc: int
+    ids_bytes: int
+    ids_crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Histograms:
+    """The arrays of a segment, mapped into memory. `ids` ascend; None: from `first_id` on."""
+
+    record: HistogramSegment
+    rows: NDArray[np.uint32]
+    codes: NDArray[np.uint8]
+    ids: NDArray[np.int64] | None
+
+    def ids_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the ids of rows by number."""
+        return self.record.first_id + rows if self.ids is None else self.ids[rows]
+
+    def all_ids(self) -> NDArray[np.int64]:
+        """Return the ids of all rows."""
+        return self.ids_of(np.arange(self.record.rows))
+
+
+class SegmentWriter:
+    """Writes one segment, piece by piece; its files are gone unless `finish` comes to its end."""
+
+    def __init__(self, folder: str, number: int, metric: _core.Metric, threads: int) -> None:
+        self._folder = folder
+        self._number = number
+        self._metric = metric
+        self._threads = threads
+        self._codes: list[NDArray[np.uint8]] = []
+        self._ids: list[NDArray[np.int64]] = []
+        self._crc = 0
+        self.rows = 0
+        self._file = open(self._path("rows"), "xb")  # noqa: SIM115
+        _write_header(self._file, ROWS, (0, metric.bins))
+
+    def _path(self, part: str) -> str:
+        return _path(self._folder, NAME.format(self._number), part)
+
+    def add(self, rows: NDArray[np.uint32], ids: NDArray[np.int64]) -> None:
+        """Append rows of shape (n, bins), C-contiguous.
+
+        Raises
+        ------
+        BadMassError
+            Row `row` of these is empty; of the segment nothing is to be used then.
+        """
+        step = max(1, _PIECE // (rows.itemsize * rows.shape[1]))
+        for start in range(0, len(rows), step):
+            piece = rows[start : start + step]
+            codes = np.empty(len(piece) * _core.CODE_BYTES, np.uint8)
+            try:
+                _core.encode_rows(self._metric, piece, codes, self._threads)
+            except _core.BadMassError as bad:
+                raise _core.BadMassError(bad.which, start + bad.row) from None
+            data = piece.reshape(-1).view(np.uint8).data
+            self._crc = zlib.crc32(data, self._crc)
+            self._file.write(data)
+            self._codes.append(codes)
+        self._ids.append(ids)
+        self.rows += len(rows)
+
+    def finish(self) -> HistogramSegment:
+        """Make everything durable."""
+        bins = self._metric.bins
+        self._file.seek(0)
+        _write_header(self._file, ROWS, (self.rows, bins))
+        self._close()
+        size = os.path.getsize(self._path("rows"))
+        codes = self._write("codes", np.dtype(np.uint8), _planes(self._codes))
+        ids = np.concatenate(self._ids)
+        follow = int(ids[-1]) - int(ids[0]) == len(ids) - 1
+        kept = (0, 0) if follow else self._write("ids", np.dtype(np.int64), iter([ids]))
+        sync_folder(self._folder)
+        return HistogramSegment(
+            self._number, NAME.format(self._number), self.rows, int(ids[0]), int(ids[-1]),
+            size, self._crc, *codes, *kept,
+        )  # fmt: skip
+
+    def _write(
+        self, part: str, dtype: np.dtype[Any], pieces: Iterator[NDArray[Any]]
+    ) -> tuple[int, int]:
+        length = self.rows * (_core.CODE_BYTES if part == "codes" else 1)
+        crc = 0
+        with open(self._path(part), "xb") as file:
+            _write_header(file, dtype, (length,))
+            for piece in pieces:
+                data = np.ascontiguousarray(piece).view(np.uint8).data
+                crc = zlib.crc32(data, crc)
+                file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            return file.tell(), crc
+
+    def _close(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def discard(self) -> None:
+        """Remove what has been written."""
+        self._file.close()
+        for part in ("rows", "codes", "ids"):
+            with contextlib.suppress(OSError):
+                os.unlink(self._path(part))
+
+
+def _planes(pieces: list[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Codes of pieces as codes of one: all coarse halves, then all fine ones, and so on."""
+    sizes = [len(piece) // _core.CODE_BYTES for piece in pieces]
+    for first, last in ((0, 8), (8, 16), (16, 17), (17, 18)):
+        for size, piece in zip(sizes, pieces, strict=True):
+            yield piece[first * size : last * size]
+
+
+def open_histograms(folder: str, record: HistogramSegment, bins: int | None) -> Histograms:
+    """Map a segment; its lengths, shapes and types are checked, its data are not read.
+
+    bins: None where the measure is not at hand.
+    """
+    n = record.rows
+    sound = 0 <= record.first_id <= record.last_id and record.last_id - record.first_id >= n - 1
+    if record.name != NAME.format(record.id) or n < 1 or not sound:
+        raise IndexCorruptError(f"the catalogue has histograms {tuple(record)}")
+    rows = _open(folder, record.name, "rows", record.rows_bytes, ROWS, (n, bins))
+    length = (n * _core.CODE_BYTES,)
+    codes = _open(folder, record.name, "codes", record.codes_bytes, np.dtype(np.uint8), length)
+    ids = None
+    if record.ids_bytes:
+        ids = _open(folder, record.name, "ids", record.ids_bytes, np.dtype(np.int64), (n,))
+    return Histograms(record, rows, codes, ids)
+
+
+def problems_of_histograms(
+    folder: str, record: HistogramSegment, metric: _core.Metric | None
+) -> list[str]:
+    """Read every byte of a segment; what is wrong, nothing when sound.
+
+    Without a metric nobody can say whether the codes are those of the rows.
+    """
+    try:
+        found = open_histograms(folder, record, None if metric is None else metric.bins)
+    except (IndexCorruptError, OSError) as error:
+        return [str(error)]
+    problems = []
+    parts: list[tuple[str, NDArray[Any] | None, int]] = [
+        ("rows", found.rows, record.rows_crc),
+        ("codes", found.codes, record.codes_crc),
+        ("ids", found.ids, record.ids_crc),
+    ]
+    for part, array, crc in parts:
+        if array is not None and (actual := _crc(array)) != crc:
+            problems.append(
+                f"{record.name}.{part}.npy is damaged: CRC-32 of its data {actual:08x}; "
+                f"the catalogue says {crc:08x}"
+            )
+    if found.ids is not None:
+        ends = (int(found.ids[0]), int(found.ids[-1])) != (record.first_id, record.last_id)
+        if ends or (np.diff(found.ids) <= 0).any():
+            problems.append(f"{record.name}: ids do not ascend as the catalogue says")
+    if not problems and metric is not None:
+        problems += _wrong_codes(found, metric)
+    return problems
+
+
+def _wrong_codes(found: Histograms, metric: _core.Metric) -> list[str]:
+    """Rows whose code is not what encoding gives: they would be overlooked."""
+    n, name = found.record.rows, found.record.name
+    step = max(1, _PIECE // (4 * metric.bins))
+    starts = np.cumsum([0, 8 * n, 8 * n, n])
+    for start in range(0, n, step):
+        piece = np.ascontiguousarray(found.rows[start : start + step])
+        codes = np.empty(len(piece) * _core.CODE_BYTES, np.uint8)
+        try:
+            _core.encode_rows(metric, piece, codes, 1)
+        except _core.BadMassError as bad:
+            return [f"{name}: row {start + bad.row} is empty"]
+        at = 0
+        for first, width in zip(starts, (8, 8, 1, 1), strict=True):
+            size = width * len(piece)
+            kept = found.codes[first + start * width :][:size]
+            if (kept != codes[at : at + size]).any():
+                return [f"{name}: codes of rows {start} to {start + len(piece) - 1} are not theirs"]
+            at += size
+    return []
+
+
+def _crc(array: NDArray[Any]) -> int:
+    crc = 0
+    flat = array.reshape(-1).view(np.uint8)
+    for start in range(0, len(flat), _PIECE):
+        crc = zlib.crc32(flat[start : start + _PIECE].data, crc)
+    return crc
+
+
+def _path(folder: str, name: str, part: str) -> str:
+    return os.path.join(folder, f"{name}.{part}.npy")
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Write the head of an array; its length does not depend on the number of rows."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _open(
+    folder: str,
+    name: str,
+    part: str,
+    size: int,
+    dtype: np.dtype[Any],
+    shape: tuple[int | None, ...],
+) -> NDArray[Any]:
+    label = f"{name}.{part}.npy"
+    try:
+        file = open(_path(folder, name, part), "rb")  # noqa: SIM115
+    except FileNotFoundError as error:
+        raise IndexCorruptError(f"{label} is missing") from error
+    with file:
+        actual = os.fstat(file.fileno()).st_size
+        if actual != size:
+            raise IndexTruncatedError(f"{label} has {actual} bytes; the catalogue says {size}")
+        found = header_of(file, label)
+        start = file.tell()
+        fits = len(found[0]) == len(shape) and all(
+            wanted in (None, there) for wanted, there in zip(shape, found[0], strict=True)
+        )
+        length = math.prod(found[0]) * dtype.itemsize
+        if not fits or found[1:] != (False, dtype) or start + length != size:
+            raise IndexCorruptError(
+                f"{label} holds {found[0]} of {found[2]}; not {shape} of {dtype}"
+            )
+        return np.asarray(np.memmap(file, dtype=dtype, mode="r", offset=start, shape=found[0]))

@@ -1,0 +1,307 @@
+"""Histograms of an index that no image file is behind: adding them as a stream, searching them.
+
+They are searched by codes (csrc/imgsim/coded_search.hpp): memory holds what the system caches of
+18 bytes a histogram, of which a search reads 8 each; rows are read where codes rule nothing out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from imgsim_fast import _core, _validate
+from imgsim_fast.errors import IndexCorruptError, InvalidInputError
+from imgsim_fast.index.catalog import Catalog
+from imgsim_fast.index.histogram_segments import (
+    ROWS,
+    Histograms,
+    HistogramSegment,
+    SegmentWriter,
+    open_histograms,
+)
+from imgsim_fast.index.search import as_limit
+from imgsim_fast.index.segments import remove_orphans
+from imgsim_fast.knn import Neighbors
+from imgsim_fast.measures.base import Measure
+
+_SEGMENT_ROWS = 1 << 22  # codes of a segment are in memory until it is written: 75 MB
+_SMALL_ROWS = 1 << 16  # of segments at the end that the next one takes in
+_MANY_SMALL = 8
+
+Chunk = tuple[NDArray[np.uint32], NDArray[np.int64]]
+
+
+def coder_of(measure: Measure) -> _core.Metric:
+    """Return the metric by which an index codes histograms.
+
+    Raises
+    ------
+    InvalidInputError
+        Its measure has none.
+    """
+    coder: _core.Metric | None = getattr(measure, "coder", None)
+    if coder is None:
+        raise InvalidInputError(
+            f"an index by {measure.name!r} with options {dict(measure.options)} keeps histograms "
+            "of images only; others need measure='wasserstein', p=1 and 2 bins or more"
+        )
+    return coder
+
+
+# ---- adding --------------------------------------------------------------------------------------
+
+
+def add_histograms(
+    catalog: Catalog, measure: Measure, rows: Any, ids: ArrayLike | None, threads: int
+) -> int:
+    """Append histograms in one commit; returns how many. The caller holds the writer lock."""
+    coder = coder_of(measure)
+    known = catalog.histograms()
+    remove_orphans(catalog.folder, catalog.segment_names())
+    first = known[-1].last_id + 1 if known else 0
+    small = _small_at_the_end(known)
+    chunks = _Chunks(rows, ids, coder.bins, first)
+    number = catalog.next_id("histograms") if known else 1
+    written: list[HistogramSegment] = []
+    with contextlib.ExitStack() as undo:
+        writer: SegmentWriter | None = None
+        for piece, numbers in _all_of(catalog, small, coder.bins, chunks):
+            start = 0
+            while start < len(piece):
+                if writer is None:
+                    writer = SegmentWriter(catalog.folder, number, coder, threads)
+                    undo.callback(writer.discard)
+                    number += 1
+                end = start + _SEGMENT_ROWS - writer.rows
+                try:
+                    writer.add(np.ascontiguousarray(piece[start:end]), numbers[start:end])
+                except _core.BadMassError as bad:
+                    row = chunks.last_start + start + bad.row
+                    raise InvalidInputError(f"rows[{row}]: the masses must not all be 0") from None
+                start = end
+                if writer.rows == _SEGMENT_ROWS:
+                    written.append(writer.finish())
+                    writer = None
+        if writer is not None:
+            written.append(writer.finish())
+        if chunks.taken:
+            with catalog.transaction(write=True):
+                catalog.put_histograms(written, replaced=[record.id for record in small])
+            undo.pop_all()
+    if small and chunks.taken:
+        remove_orphans(catalog.folder, catalog.segment_names())
+    return chunks.taken
+
+
+def _small_at_the_end(known: list[HistogramSegment]) -> list[HistogramSegment]:
+    """Segments that the next one takes in, so that many small additions make few segments."""
+    small: list[HistogramSegment] = []
+    for record in reversed(known):
+        if record.rows >= _SMALL_ROWS:
+            break
+        small.insert(0, record)
+    return small if len(small) >= _MANY_SMALL else []
+
+
+def _all_of(
+    catalog: Catalog, small: list[HistogramSegment], bins: int, chunks: _Chunks
+) -> Iterator[Chunk]:
+    for record in small:
+        found = open_histograms(catalog.folder, record, bins)
+        yield found.rows, found.all_ids()
+    yield from chunks
+
+
+class _Chunks:
+    """What the caller gives, checked a piece at a time, with ids."""
+
+    _ROWS_AT_ONCE = 1 << 16
+
+    def __init__(self, rows: Any, ids: ArrayLike | None, bins: int, first: int) -> None:
+        self._rows = rows
+        self._bins = bins
+        self._next = first
+        self._ids = None if ids is None else _as_ids(ids, first)
+        self.taken = 0
+        self.last_start = 0  # row that the newest piece begins with, as the caller counts
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for array in self._arrays():
+            for start in range(0, len(array), self._ROWS_AT_ONCE):
+                piece = self._checked(array[start : start + self._ROWS_AT_ONCE])
+                self.last_start = self.taken
+                self.taken += len(piece)
+                yield piece, self._numbers(len(piece))
+        if self._ids is not None and len(self._ids) != self.taken:
+            raise InvalidInputError(
+                f"ids must be one for each of {self.taken} rows, got {len(self._ids)}"
+            )
+
+    def _arrays(self) -> Iterator[NDArray[Any]]:
+        if isinstance(self._rows, np.ndarray):
+            given: Iterable[Any] = [self._rows]
+        elif isinstance(self._rows, (list, tuple)):
+            given = [np.asarray(self._rows)] if np.ndim(self._rows[:1]) == 2 else self._rows
+        else:
+            given = iter(self._rows)
+        for one in given:
+            array = _validate.as_real("rows", one)
+            if array.ndim != 2 or array.shape[1] != self._bins:
+                raise InvalidInputError(
+                    f"rows must have shape (n, {self._bins}), as the index has {self._bins} bins; "
+                    f"got {array.shape}"
+                )
+            yield array
+
+    def _checked(self, piece: NDArray[Any]) -> NDArray[np.uint32]:
+        if piece.dtype == ROWS:
+            return piece
+        bad = ~((piece >= 0) & (piece < 2**32))
+        if piece.dtype.kind == "f":
+            bad |= piece != np.floor(piece)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise InvalidInputError(
+                f"rows[{self.taken + row}][{column}] is {piece[row, column]}: histograms in an "
+                "index are counts, whole numbers from 0 to 2**32 - 1; multiply masses by a large "
+                "number and round them"
+            )
+        return piece.astype(ROWS)
+
+    def _numbers(self, n: int) -> NDArray[np.int64]:
+        if self._ids is not None:
+            if self.taken > len(self._ids):
+                raise InvalidInputError(f"ids must be one for each row, got {len(self._ids)}")
+            return self._ids[self.taken - n : self.taken]
+        self._next += n
+        return np.arange(self._next - n, self._next)
+
+
+def _as_ids(ids: ArrayLike, first: int) -> NDArray[np.int64]:
+    numbers = _validate.as_integers("ids", ids)
+    if numbers.ndim != 1:
+        raise InvalidInputError(f"ids must be one-dimensional, got shape {numbers.shape}")
+    if len(numbers) and (numbers[0] < first or (np.diff(numbers) <= 0).any()):
+        raise InvalidInputError(
+            f"ids must ascend, beginning with {first} at least: those below are taken, or may be; "
+            f"got {numbers[:3].tolist()}..."
+        )
+    return numbers
+
+
+# ---- searching -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramQuery:
+    """What is looked for: masses of shape (queries, bins), from one query or several."""
+
+    masses: NDArray[np.float64]
+    single: bool
+    k: int | None
+    radius: float
+
+    @classmethod
+    def of(
+        cls, measure: Measure, rows: ArrayLike, k: int | None, max_distance: float | None
+    ) -> HistogramQuery:
+        """Check the arguments of a search."""
+        bins = coder_of(measure).bins
+        radius = np.inf
+        if max_distance is not None:
+            radius = as_limit("max_distance", max_distance, higher_is_better=False)
+        number = None if k is None else _validate.as_count("k", k)
+        masses = _validate.as_masses("rows", rows)
+        if masses.ndim > 2 or masses.shape[-1:] != (bins,):
+            raise InvalidInputError(
+                f"rows must have shape ({bins},) or (queries, {bins}), got {masses.shape}"
+            )
+        if number is None and (masses.ndim != 1 or max_distance is None):
+            raise InvalidInputError("k=None is for one query, with max_distance")
+        many = np.ascontiguousarray(masses.reshape(-1, bins))
+        return cls(many, masses.ndim == 1, number, radius)
+
+    def search(self, there: HistogramReader, threads: int) -> Neighbors:
+        """Find what is near."""
+        if self.k is None:
+            return there.within(self.masses, self.radius, threads)
+        found = there.nearest(self.masses, self.k, self.radius, threads)
+        if not self.single:
+            return found
+        sure = found.indices[0] >= 0
+        return Neighbors(found.distances[0][sure], found.indices[0][sure])
+
+
+class HistogramReader:
+    """The segments of one commit, mapped."""
+
+    def __init__(self, catalog: Catalog, measure: Measure, before: HistogramReader | None) -> None:
+        self.version = catalog.version()
+        self._coder = coder_of(measure)
+        kept = {} if before is None else {one.record: one for one in before.segments}
+        with catalog.transaction(write=False):
+            records = catalog.histograms()
+        self.segments: list[Histograms] = [
+            kept.get(record) or open_histograms(catalog.folder, record, self._coder.bins)
+            for record in records
+        ]
+        ends = [-1]
+        for record in records:
+            if record.first_id <= ends[-1]:
+                raise IndexCorruptError(
+                    f"the catalogue has histograms {tuple(record)} after others"
+                )
+            ends.append(record.last_id)
+        self._starts = np.cumsum([0, *(record.rows for record in records)])
+        self._parts = tuple((one.rows, one.codes, None) for one in self.segments)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def nearest(
+        self, queries: NDArray[np.float64], k: int, radius: float, threads: int
+    ) -> Neighbors:
+        """Return the k nearest within the radius, shape (queries, min(k, all))."""
+        with self._named(queries):
+            distances, rows, _ = _core.nearest_coded(
+                self._coder, queries, self._parts, min(k, len(self)), radius, threads
+            )
+        return Neighbors(distances, self._ids(rows))
+
+    def within(self, query: NDArray[np.float64], radius: float, threads: int) -> Neighbors:
+        """Return all within the radius of one query, nearest first."""
+        with self._named(query):
+            distances, rows = _core.within_coded(self._coder, query, self._parts, radius, threads)
+        return Neighbors(distances, self._ids(rows))
+
+    @contextlib.contextmanager
+    def _named(self, queries: NDArray[np.float64]) -> Iterator[None]:
+        try:
+            yield
+        except _core.BadMassError as bad:
+            if bad.which == 0:
+                _validate.explain_bad_mass("rows", queries, bad.row)
+            part, row = self._place(np.array([bad.row]))
+            name = self.segments[int(part[0])].record.name
+            raise IndexCorruptError(f"{name}: row {int(row[0])} is empty") from None
+
+    def _place(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        part = np.searchsorted(self._starts, rows, side="right") - 1
+        return part, rows - self._starts[part]
+
+    def _ids(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return ids of rows by their number in all segments; -1 stays."""
+        ids = np.full(rows.shape, -1, np.int64)
+        found = rows >= 0
+        part, row = self._place(rows[found])
+        numbers = np.empty(len(row), np.int64)
+        for number in np.unique(part):
+            here = part == number
+            numbers[here] = self.segments[number].ids_of(row[here])
+        ids[found] = numbers
+        return ids

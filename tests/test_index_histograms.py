@@ -1,0 +1,421 @@
+"""Histograms that no image file is behind: in and out of an index, and what may go wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import imgsim_fast as isf
+from imgsim_fast import _core
+from imgsim_fast.errors import (
+    ImgsimError,
+    IndexCorruptError,
+    IndexLockedError,
+    IndexTruncatedError,
+    InvalidInputError,
+    InvalidTypeError,
+)
+from imgsim_fast.index import histograms as store
+from imgsim_fast.index.catalog import FILE
+from imgsim_fast.index.histogram_segments import SegmentWriter
+from imgsim_fast.index.lock import writer_lock
+from tests.cli_tools import runner
+from tests.test_knn_codes import KINDS
+
+KINDS = [kind for kind in KINDS if kind.__name__ != "tiny"]  # counts
+
+
+def counts(kind, n, bins, seed=0):
+    rows = np.asarray(kind(np.random.default_rng(seed), n, bins))
+    return np.ascontiguousarray(np.ceil(rows), np.uint32)
+
+
+def wanted(queries, rows, k, bins):
+    """Brute force in float64, a full sort by (distance, row)."""
+    distances = isf.cdist(queries.astype(float), rows.astype(float)) * (256 / bins)
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(distances, order, 1), order
+
+
+@pytest.fixture
+def index(tmp_path):
+    with isf.Index.create(tmp_path / "index", bins=64) as made:
+        yield made
+
+
+# ---- the answer --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bins", [2, 10, 16, 17, 18, 33, 64, 256, 257])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_as_a_full_sort(isa, tmp_path, kind, bins, monkeypatch):
+    monkeypatch.setattr(store, "_SEGMENT_ROWS", 900)
+    rows = counts(kind, 2000, bins)
+    queries = np.concatenate([rows[:3], counts(kind, 3, bins, seed=1)])
+    with isf.Index.create(tmp_path / "index", bins=bins) as index:
+        assert index.add_histograms(rows[:10]) == 10
+        assert index.add_histograms(rows[10:]) == 1990
+        for k in (1, 10, 100):
+            distances, order = wanted(queries, rows, k, bins)
+            for threads in (1, 3):
+                found = index.search_histograms(queries, k, threads=threads)
+                np.testing.assert_array_equal(found.indices, order)
+                np.testing.assert_allclose(found.distances, distances, rtol=1e-12, atol=0)
+        everything = index.search_histograms(queries[0], 10_000)
+        assert everything.indices.tolist() == wanted(queries[:1], rows, 2000, bins)[1][0].tolist()
+        limit = float(everything.distances[150])
+        near = everything.distances <= limit
+        for found in (
+            index.search_histograms(queries[0], None, max_distance=limit, threads=2),
+            index.search_histograms(queries[0], 2000, max_distance=limit),
+        ):
+            np.testing.assert_array_equal(found.indices, everything.indices[near])
+            np.testing.assert_array_equal(found.distances, everything.distances[near])
+
+
+def test_the_same_bits_as_knn(index):
+    rows = counts(KINDS[0], 3000, 64)
+    index.add_histograms(rows)
+    assert index.kind.coder is not None
+    for row in (0, 17, 2999):
+        found = index.search_histograms(rows[row], 7)
+        distances, indices = _core.knn(
+            index.kind.coder, rows[row : row + 1].astype(float), rows, None, 7, 1
+        )
+        np.testing.assert_array_equal(found.distances, distances[0])
+        np.testing.assert_array_equal(found.indices, indices[0])
+
+
+def test_several_queries_within_a_distance(index):
+    rows = counts(KINDS[0], 500, 64)
+    index.add_histograms(rows)
+    limit = float(index.search_histograms(rows[0], 4).distances[-1])
+    found = index.search_histograms(rows[:5], 10, max_distance=limit)
+    assert found.indices.shape == found.distances.shape == (5, 10)
+    for query, (distances, ids) in enumerate(zip(*found, strict=True)):
+        one = index.search_histograms(rows[query], 10, max_distance=limit)
+        n = len(one.indices)
+        assert ids[:n].tolist() == one.indices.tolist()
+        assert (ids[n:] == -1).all()
+        assert np.isposinf(distances[n:]).all()
+    assert index.search_histograms(rows[0], 10, max_distance=0.0).distances.tolist() == [0.0]
+
+
+def test_parts_make_the_whole(tmp_path):
+    rows = counts(KINDS[1], 700, 64)  # many ties
+    found = []
+    with isf.Index.create(tmp_path / "whole", bins=64) as whole:
+        whole.add_histograms(rows)
+        want = whole.search_histograms(rows[::50], 25)
+    for part in range(7):
+        with isf.Index.create(tmp_path / str(part), bins=64) as index:
+            index.add_histograms(rows[part::7], ids=np.arange(part, 700, 7))
+            found.append(index.search_histograms(rows[::50], 25))
+    merged = isf.merge_neighbors(found)
+    np.testing.assert_array_equal(merged.indices, want.indices)
+    np.testing.assert_array_equal(merged.distances, want.distances)
+
+
+def test_few_rows_are_looked_at(index):
+    rows = counts(KINDS[0], 20_000, 64)
+    index.add_histograms(rows)
+    there = index._reader.histograms()
+    looked = [
+        _core.nearest_coded(index.kind.coder, row[None], there._parts, 10, np.inf, 1)[2]
+        for row in rows[:50].astype(float)
+    ]
+    assert np.mean(looked) < 100
+
+
+# ---- adding ------------------------------------------------------------------------------------
+
+
+def test_ids(index):
+    rows = counts(KINDS[2], 30, 64)
+    index.add_histograms(rows[:10])
+    index.add_histograms(rows[10:20], ids=range(100, 200, 10))
+    index.add_histograms(rows[20:], ids=range(1000, 1010))
+    ids = [*range(10), *range(100, 200, 10), *range(1000, 1010)]
+    found = index.search_histograms(rows[25], 30)
+    assert sorted(found.indices.tolist()) == ids
+    _, order = wanted(rows[25:26], rows, 30, 64)
+    assert found.indices.tolist() == [ids[row] for row in order[0]]
+    for bad in ([1009, 1010], [2000, 2000], [2001, 2000], [-1, 5]):
+        with pytest.raises(InvalidInputError, match="ids must ascend, beginning with 1010"):
+            index.add_histograms(rows[:2], ids=bad)
+    for bad in (range(2000, 2003), range(2000, 2001)):
+        with pytest.raises(InvalidInputError, match="ids must be one for each"):
+            index.add_histograms(rows[:2], ids=bad)
+    with pytest.raises(InvalidInputError, match="one-dimensional"):
+        index.add_histograms(rows[:2], ids=[[2000, 2001]])
+    with pytest.raises(InvalidTypeError, match="ids"):
+        index.add_histograms(rows[:2], ids=["a", "b"])
+    assert index.stats().histograms == 30
+    assert index.verify() == []
+
+
+def test_what_rows_may_be(index):
+    rows = counts(KINDS[0], 40, 64)
+    index.add_histograms(rows[:10].astype(np.int64))
+    index.add_histograms(rows[10:20].astype(float).tolist())
+    index.add_histograms([rows[20:23], rows[23:23], rows[23:30].astype(np.uint16)])
+    index.add_histograms(row[None] for row in rows[30:35])
+    index.add_histograms(np.asfortranarray(rows)[35:])
+    assert index.add_histograms(rows[:0]) == 0
+    assert index.add_histograms(iter([])) == 0
+    there = np.concatenate([one.rows for one in index._reader.histograms().segments])
+    np.testing.assert_array_equal(there, rows)
+
+
+BAD = [
+    (np.full((3, 64), -1), r"rows\[0\]\[0\] is -1"),
+    (np.full((3, 64), 2.5), r"rows\[0\]\[0\] is 2.5.*whole numbers"),
+    (np.full((3, 64), 2.0**32), r"rows\[0\]\[0\] is 4294967296.0"),
+    (np.full((3, 64), np.nan), "NaN|nan"),
+    (np.ones((3, 63)), r"rows must have shape \(n, 64\)"),
+    (np.ones(64), r"rows must have shape \(n, 64\)"),
+    (np.eye(64)[:3] * [[1], [1], [0]], r"rows\[2\]: the masses must not all be 0"),
+]
+
+
+@pytest.mark.parametrize(("rows", "text"), BAD)
+def test_bad_rows_leave_nothing(index, rows, text, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_SEGMENT_ROWS", 4)
+    good = counts(KINDS[0], 9, 64)
+    before = sorted(path.name for path in (tmp_path / "index").iterdir())
+    with pytest.raises(InvalidInputError, match=text):
+        index.add_histograms(rows)
+    text = text.replace(r"rows\[0\]", r"rows\[9\]").replace(r"rows\[2\]", r"rows\[11\]")
+    with pytest.raises(InvalidInputError, match=text):
+        index.add_histograms([good, rows])
+    assert sorted(path.name for path in (tmp_path / "index").iterdir()) == before
+    assert index.stats().histograms == 0
+    assert index.add_histograms(good) == 9
+
+
+def test_an_error_of_the_caller_leaves_nothing(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_SEGMENT_ROWS", 4)
+
+    def rows():
+        yield counts(KINDS[0], 9, 64)
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        index.add_histograms(rows())
+    assert not [path for path in (tmp_path / "index").iterdir() if "histograms" in path.name]
+
+
+def test_a_full_disk_leaves_nothing(index, tmp_path, monkeypatch):
+    def fail(self):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SegmentWriter, "finish", fail)
+    with pytest.raises(OSError, match="No space left"):
+        index.add_histograms(counts(KINDS[0], 9, 64))
+    assert not [path for path in (tmp_path / "index").iterdir() if "histograms" in path.name]
+
+
+def test_what_a_killed_writer_left_goes(index, tmp_path):
+    left = tmp_path / "index" / "histograms-00000007.rows.npy"
+    left.write_bytes(b"half")
+    index.add_histograms(counts(KINDS[0], 9, 64))
+    assert not left.exists()
+    assert index.verify() == []
+
+
+def test_one_writer_at_a_time(index, tmp_path):
+    with writer_lock(str(tmp_path / "index")), pytest.raises(IndexLockedError):
+        index.add_histograms(counts(KINDS[0], 9, 64))
+
+
+def test_small_additions_are_put_together(index, tmp_path):
+    rows = counts(KINDS[0], 200, 64)
+    with isf.Index.open(tmp_path / "index") as reader:
+        for start in range(0, 200, 4):
+            index.add_histograms(rows[start : start + 4], ids=range(2 * start, 2 * start + 4))
+            assert reader.stats().histograms == start + 4
+            found = reader.search_histograms(rows[start], 1)
+            assert found.indices.tolist() == [2 * start]
+        assert reader.stats().segments < 10
+        ids = np.concatenate([np.arange(2 * start, 2 * start + 4) for start in range(0, 200, 4)])
+        _, order = wanted(rows[:5], rows, 200, 64)
+        found = reader.search_histograms(rows[:5], 200)
+        np.testing.assert_array_equal(found.indices, ids[order])
+    assert index.verify() == []
+    files = [path for path in (tmp_path / "index").iterdir() if "histograms" in path.name]
+    assert len(files) <= 3 * index.stats().segments
+
+
+def test_images_and_histograms_live_apart(tmp_path):
+    rows = counts(KINDS[0], 20, 64)
+    image = (np.arange(64 * 64).reshape(64, 64) % 251).astype(np.uint8)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(image).save(tmp_path / "photos" / "one.png")
+    with isf.Index.create(tmp_path / "index", bins=64) as index:
+        index.add(tmp_path / "photos")
+        index.add_histograms(rows)
+        assert len(index) == 1
+        assert index.search(image, k=5).distances.tolist() == [0.0]
+        assert len(index.search_histograms(index.describe(image), 5).indices) == 5
+        assert index.stats().images == 1
+        assert index.stats().histograms == 20
+        index.refresh()
+        assert index.verify() == []
+        assert index.stats().histograms == 20
+
+
+def test_the_format_changes_with_the_first_histograms(index, tmp_path):
+    def version():
+        with sqlite3.connect(tmp_path / "index" / FILE) as db:
+            return db.execute("PRAGMA user_version").fetchone()[0]
+
+    assert version() == 1
+    index.add_histograms(counts(KINDS[0], 9, 64))
+    assert version() == 2
+    with isf.Index.open(tmp_path / "index") as again:
+        assert again.stats().histograms == 9
+
+
+# ---- what cannot be ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options", [{"p": 2}, {"bins": 1}, {"measure": "ssim"}, {"measure": "correlation"}], ids=str
+)
+def test_other_measures_keep_none(tmp_path, options):
+    with isf.Index.create(tmp_path / "index", **options) as index:
+        for call in (
+            lambda: index.add_histograms(np.ones((2, 4))),
+            lambda: index.search_histograms(np.ones(4)),
+        ):
+            with pytest.raises(InvalidInputError, match="keeps histograms of images only"):
+                call()
+        assert index.stats().histograms == 0
+
+
+def test_bad_searches(index):
+    index.add_histograms(counts(KINDS[0], 9, 64))
+    one = np.ones(64)
+    for query in (np.ones(63), np.ones((2, 63)), np.ones((1, 1, 64)), 3.0):
+        with pytest.raises(InvalidInputError, match="rows"):
+            index.search_histograms(query)
+    with pytest.raises(InvalidInputError, match=r"rows\[1\]"):
+        index.search_histograms([one, 0 * one])
+    for k in (0, -1):
+        with pytest.raises(InvalidInputError, match="k must"):
+            index.search_histograms(one, k)
+    for limit in (-1, np.nan):
+        with pytest.raises(InvalidInputError, match="max_distance"):
+            index.search_histograms(one, max_distance=limit)
+    for query, limit in ((one, None), ([one, one], 3.0)):
+        with pytest.raises(InvalidInputError, match="k=None is for one query"):
+            index.search_histograms(query, None, max_distance=limit)
+
+
+def test_an_index_without_any(index):
+    assert index.search_histograms(np.ones(64)).indices.shape == (0,)
+    assert index.search_histograms(np.ones((3, 64))).indices.shape == (3, 0)
+    assert index.search_histograms(np.ones(64), None, max_distance=9).indices.shape == (0,)
+
+
+# ---- damage ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["rows", "codes", "ids"])
+def test_damage_is_found(index, tmp_path, part):
+    rows = counts(KINDS[0], 50, 64)
+    index.add_histograms(rows, ids=np.arange(50) * 2)
+    path = tmp_path / "index" / f"histograms-00000001.{part}.npy"
+    sound = path.read_bytes()
+    for at in (0, 20, 200, len(sound) // 2, len(sound) - 1):
+        path.write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
+        with isf.Index.open(tmp_path / "index") as again:
+            problems = again.verify()
+            assert any(f"histograms-00000001.{part}.npy" in text for text in problems), at
+            try:
+                again.search_histograms(rows[3])
+            except ImgsimError:
+                assert at < 128 or part == "rows"
+    path.write_bytes(sound[:-1])
+    with isf.Index.open(tmp_path / "index") as again, pytest.raises(IndexTruncatedError):
+        again.search_histograms(rows[3])
+    path.unlink()
+    with (
+        isf.Index.open(tmp_path / "index") as again,
+        pytest.raises(IndexCorruptError, match="missing"),
+    ):
+        again.search_histograms(rows[3])
+    path.write_bytes(sound)
+    assert index.verify() == []
+
+
+def test_codes_of_other_rows_are_found(index, tmp_path):
+    """A file that is whole, with a checksum that fits, but codes that would hide rows."""
+    rows = counts(KINDS[0], 50, 64)
+    index.add_histograms(rows)
+    path = tmp_path / "index" / "histograms-00000001.codes.npy"
+    codes = np.load(path)
+    codes[7] ^= 64
+    np.save(path, codes)
+    with sqlite3.connect(tmp_path / "index" / FILE) as db:
+        db.execute("UPDATE histograms SET codes_crc = ?", (zlib.crc32(codes.tobytes()),))
+    assert index.verify() == ["histograms-00000001: codes of rows 0 to 49 are not theirs"]
+
+
+def test_an_empty_row_is_named(index, tmp_path):
+    rows = counts(KINDS[0], 50, 64)
+    index.add_histograms(rows)
+    path = tmp_path / "index" / "histograms-00000001.rows.npy"
+    damaged = np.load(path)
+    damaged[7] = 0
+    np.save(path, damaged)
+    with (
+        isf.Index.open(tmp_path / "index") as again,
+        pytest.raises(IndexCorruptError, match="histograms-00000001: row 7 is empty"),
+    ):
+        again.search_histograms(rows[7])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "rows = rows + 1", "rows = 0", "rows = -1", "rows = 'x'", "name = '../x'", "first_id = -1",
+        "last_id = first_id", "codes_bytes = codes_bytes - 1", "ids_bytes = 8", "id = 9",
+    ],
+)  # fmt: skip
+def test_a_damaged_catalogue_is_named(index, tmp_path, change):
+    index.add_histograms(counts(KINDS[0], 50, 64))
+    with sqlite3.connect(tmp_path / "index" / FILE) as db:
+        db.execute(f"UPDATE histograms SET {change}")
+    with isf.Index.open(tmp_path / "index") as again:
+        with pytest.raises(IndexCorruptError):
+            again.search_histograms(np.ones(64))
+        with contextlib.suppress(IndexCorruptError):
+            assert again.verify() != []
+
+
+def test_files_are_plain_arrays(index, tmp_path):
+    rows = counts(KINDS[0], 50, 64)
+    index.add_histograms(rows, ids=np.arange(50) * 3)
+    folder = tmp_path / "index"
+    np.testing.assert_array_equal(np.load(folder / "histograms-00000001.rows.npy"), rows)
+    np.testing.assert_array_equal(
+        np.load(folder / "histograms-00000001.ids.npy"), np.arange(50) * 3
+    )
+    codes = np.load(folder / "histograms-00000001.codes.npy")
+    assert codes.shape == (50 * 18,)
+    whole = np.empty(50 * 18, np.uint8)
+    _core.encode_rows(index.kind.coder, rows, whole, 1)
+    np.testing.assert_array_equal(codes, whole)
+
+
+def test_stats_on_the_command_line(index, tmp_path, monkeypatch, capsys):
+    run = runner(monkeypatch, capsys)
+    index.add_histograms(counts(KINDS[0], 50, 64))
+    assert "histograms 50" in run("stats", str(tmp_path / "index")).out
+    assert run("stats", str(tmp_path / "index"), "--json").json["histograms"] == 50
