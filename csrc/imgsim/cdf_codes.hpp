@@ -21,7 +21,7 @@ class CdfCoder {
   // metric.is_area(): p = 1 on a line.
   explicit CdfCoder(const Wasserstein1d& metric);
 
-  // False where all bins lie at one place: every distance is 0.
+  // False where all bins lie at one place, or so close to it that distances have few digits.
   bool is_useful() const { return unit_ > 0.0; }
 
   // code: kCode bytes; returns what is lost, in units / kLostParts.

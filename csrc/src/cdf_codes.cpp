@@ -10,6 +10,8 @@ namespace {
 
 // More than rounding can do to the areas of one row, in units.
 constexpr double kRounding = 1e-6;
+// Of distances, below which they have lost digits: no bound holds there.
+constexpr double kSmallestUnit = 0x1p-900;
 
 }  // namespace
 
@@ -37,6 +39,7 @@ CdfCoder::CdfCoder(const Wasserstein1d& metric) : widths_(metric.widths()) {
   if (!(longest > 0.0)) return;
   per_area_ = 255.0 / longest;
   unit_ = longest / 255.0 * metric.factor();
+  if (unit_ < kSmallestUnit) unit_ = 0.0;
   slack_ = all * metric.factor() * static_cast<double>(metric.bins() + 64) * 0x1p-50;
 }
 

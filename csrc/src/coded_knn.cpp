@@ -254,7 +254,8 @@ KnnResult coded_knn(const Wasserstein1d& metric, const MassMatrix& queries,
     result.cancelled = !scan(search, threads, cancel, &best);
     if (result.cancelled) return result;
     for (std::size_t q = 0; q < best.size(); ++q) {
-      const std::vector<Neighbor> sorted = best[q].take_sorted();
+      std::vector<Neighbor> sorted = best[q].take_sorted();
+      sorted.resize(k, {kInfinity, -1});  // fewer: rows have changed, or most are left out
       for (std::size_t i = 0; i < sorted.size(); ++i) {
         distances[(first + q) * k + i] = sorted[i].distance;
         indices[(first + q) * k + i] = sorted[i].index;
