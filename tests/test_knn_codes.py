@@ -114,6 +114,15 @@ def test_places_of_all_sorts(places, bins):
         )
 
 
+@pytest.mark.parametrize("bins", [32, 100])
+@pytest.mark.parametrize("step", [1e-322, 1e-321, 1e-316])
+def test_places_so_close_that_distances_have_few_digits(step, bins):
+    rng = np.random.default_rng(bins)
+    database = rng.dirichlet(np.ones(bins), 6000)
+    queries = rng.dirichlet(np.ones(bins), 40)
+    check(queries, database, ks=(1, 10), threads=(1,), positions=np.arange(bins) * step)
+
+
 def test_counts_are_read_in_place(isa):
     rng = np.random.default_rng(1)
     counts = photographs(rng, ROWS, 256).astype(np.uint32)

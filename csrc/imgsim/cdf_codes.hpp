@@ -43,7 +43,7 @@ class CdfCoder {
   // metric.is_area(): p = 1 on a line.
   explicit CdfCoder(const Wasserstein1d& metric);
 
-  // False where all bins lie at one place: every distance is 0.
+  // False where all bins lie at one place, or so close to it that distances have few digits.
   bool is_useful() const { return unit_ > 0.0; }
 
   // Of running sums and their total, into row `row`.

@@ -9,6 +9,8 @@ namespace {
 constexpr std::size_t kCells = 2 * kHalfCode;
 // More than rounding can do to the areas of one row, in units.
 constexpr double kRounding = 1e-6;
+// Of distances, below which they have lost digits: no bound holds there.
+constexpr double kSmallestUnit = 0x1p-900;
 
 std::uint8_t rounded_up(double value, std::uint32_t parts) {
   return static_cast<std::uint8_t>(std::min(std::ceil(value * static_cast<double>(parts)), 255.0));
@@ -41,6 +43,7 @@ CdfCoder::CdfCoder(const Wasserstein1d& metric) : widths_(metric.widths()) {
   cells_.resize(kCells, {gaps, gaps});
   per_area_ = 255.0 / longest;
   unit_ = 2.0 * longest / 255.0 * metric.factor();
+  if (unit_ < kSmallestUnit) unit_ = 0.0;
   slack_ = all * metric.factor() * static_cast<double>(metric.bins() + 64) * 0x1p-50;
 }
 

@@ -172,6 +172,10 @@ class RowSample {
     return solve_rows(close, false);
   }
 
+  bool are_numbers(const double* v) const {
+    return std::all_of(v, v + graph_.m, [](double x) { return std::isfinite(x); });
+  }
+
   bool take_row(std::size_t i, std::size_t k) {
     const std::size_t m = graph_.m, padded = graph_.padded;
     some_supply_[k] = supply_[i];
@@ -200,7 +204,8 @@ class RowSample {
     if (!method.start(start, some_supply_, some_demand_, space_)) return false;
     const auto most_pivots = 16 * static_cast<std::int64_t>(rows + m);
     if (method.run(kTolerance * largest_, most_pivots) == TransportStatus::cancelled) return false;
-    std::copy_n(method.v(), m, v_);
+    if (are_numbers(method.v()))  // or the caller's matrix has changed
+      std::copy_n(method.v(), m, v_);
     return true;
   }
 
