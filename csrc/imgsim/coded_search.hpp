@@ -32,7 +32,7 @@ struct CodedResult : KnnResult {
 // The k nearest rows of each query within `radius` (infinity: all), nearest first, ties to the
 // lower row; rows are numbered through all parts. Fewer than k: the rest is infinity and -1.
 // Threads share rows, and queries. Memory: 16 bytes for each row that codes cannot rule out, some
-// of them at a time, and for each block of 4096 rows. bad_row: one that was to be looked at and is
+// of them at a time, and for each block of 16384 rows. bad_row: one that was to be looked at and is
 // no distribution (of the others nobody knows).
 CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries,
                           const std::vector<CodedRows>& parts, std::size_t k, double radius,

@@ -46,15 +46,23 @@ inline Sums differences(CodeBytes a, CodeBytes b) {
 #endif
 }
 
-inline bool any_at_most(CodeSums sums, CodeSums most) {
+// One bit (AVX-512) or two for each sum: set where it is at most `most`.
+#if defined(__AVX512BW__)
+constexpr unsigned kBitsOfSum = 1;
+#else
+constexpr unsigned kBitsOfSum = 2;
+#endif
+inline std::uint32_t at_most(CodeSums sums, CodeSums most) {
 #if defined(__AVX512BW__)
   constexpr int kAtMost = 2;
   return __builtin_ia32_ucmpw512_mask(reinterpret_cast<CodeShorts>(sums),
-                                      reinterpret_cast<CodeShorts>(most), kAtMost, ~0U) != 0;
+                                      reinterpret_cast<CodeShorts>(most), kAtMost, ~0U);
 #elif defined(__AVX2__)
-  return __builtin_ia32_pmovmskb256(reinterpret_cast<CodeBytes>(sums <= most)) != 0;
+  return static_cast<std::uint32_t>(
+      __builtin_ia32_pmovmskb256(reinterpret_cast<CodeBytes>(sums <= most)));
 #else
-  return __builtin_ia32_pmovmskb128(reinterpret_cast<CodeBytes>(sums <= most)) != 0;
+  return static_cast<std::uint32_t>(
+      __builtin_ia32_pmovmskb128(reinterpret_cast<CodeBytes>(sums <= most)));
 #endif
 }
 
@@ -71,14 +79,12 @@ std::size_t near_codes(const std::uint8_t* codes, std::size_t rows, const std::u
     IMGSIM_UNROLL
     for (std::size_t v = 0; v < 4; ++v)
       all |= differences(load_codes(codes + (r + v * kCodesInVector) * kCode), wanted) << (16 * v);
-    const CodeSums sums = reinterpret_cast<CodeSums>(all);
-    if (!any_at_most(sums, most)) continue;
-    std::uint16_t each[kVectorBytes / 2];
-    IMGSIM_MEMCPY(each, &sums, sizeof each);
-    for (std::size_t v = 0; v < 4; ++v)
-      for (std::size_t i = 0; i < kCodesInVector; ++i)
-        if (each[4 * i + v] <= limit)
-          found[n++] = static_cast<std::uint32_t>(r + v * kCodesInVector + i);
+    for (std::uint32_t near = at_most(reinterpret_cast<CodeSums>(all), most); near != 0;) {
+      const auto bit = static_cast<unsigned>(__builtin_ctz(near));
+      near &= ~(((1U << kBitsOfSum) - 1) << bit);
+      const std::size_t sum = bit / kBitsOfSum;  // of row sum / 4 of vector sum % 4
+      found[n++] = static_cast<std::uint32_t>(r + sum % 4 * kCodesInVector + sum / 4);
+    }
   }
   for (; r < rows; ++r)
     if (code_distance(codes + r * kCode, query) <= limit)

@@ -214,7 +214,7 @@ struct KernelTable {
   // ---- codes of CDFs ----
 
   // Lists the rows whose code has a sum of absolute differences to the query of at most `limit`, in
-  // their order; `found` has room for all rows.
+  // any order; `found` has room for all rows.
   std::size_t (*near_codes)(const std::uint8_t* codes, std::size_t rows, const std::uint8_t* query,
                             std::uint32_t limit, std::uint32_t* found);
 

@@ -13,7 +13,8 @@ namespace {
 
 static_assert(kHalfCode == kCode);
 
-constexpr std::size_t kBlock = 4096;          // rows whose coarse codes stay in the cache
+constexpr std::size_t kBlock = 16384;
+constexpr std::size_t kCached = 2048;  // rows whose coarse codes stay in the first-level cache
 constexpr double kNanosecondsPerPiece = 2e6;  // a cancel is noticed after at most a few pieces
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -50,6 +51,14 @@ class Parts {
   bool skipped(Place at) const {
     const std::uint8_t* skip = rows_[at.part].skip;
     return skip != nullptr && skip[at.row] != 0;
+  }
+  // Begins to read a row.
+  void fetch(Place at) const {
+    const MassMatrix& all = rows_[at.part].masses;
+    const std::size_t size = all.type == MassMatrix::Type::f64 ? sizeof(double) : 4;
+    const auto* row = static_cast<const std::uint8_t*>(all.data) + at.row * all.stride * size;
+    prefetch(row);
+    prefetch(row + all.cols * size / 2);
   }
   // Number in the whole database.
   std::size_t number(Place at) const { return first_[at.part] + at.row; }
@@ -185,9 +194,11 @@ class Left {
   void finish(const Search& search, std::size_t query, Exact* exact, Thresholds* thresholds) {
     look(search, query, exact, thresholds);
     std::sort(candidates_.begin(), candidates_.end());
-    for (const Candidate& one : candidates_) {
-      if (one.lower > thresholds->of(query)) break;
-      push(search, query, one.at, exact, thresholds);
+    constexpr std::size_t kAhead = 4;
+    for (std::size_t i = 0; i < candidates_.size(); ++i) {
+      if (candidates_[i].lower > thresholds->of(query)) break;
+      if (i + kAhead < candidates_.size()) search.parts.fetch(candidates_[i + kAhead].at);
+      push(search, query, candidates_[i].at, exact, thresholds);
     }
     candidates_.clear();
   }
@@ -233,32 +244,39 @@ class Scan {
   void block(std::size_t number) {
     const Place at = search_.parts.block(number);
     const std::size_t rows = search_.parts.block_rows(number);
-    for (std::size_t q = 0; q < left_.size(); ++q) {
-      // Few rows at a time until there is something to compare with.
-      std::size_t first = 0;
-      while (first < rows && thresholds_->of(q) == kInfinity) {
-        const std::size_t some = std::min(kFewRows, rows - first);
-        list(q, {at.part, at.row + static_cast<std::uint32_t>(first)}, some);
-        take();
-        first += some;
-      }
-      if (first < rows)
-        list(q, {at.part, at.row + static_cast<std::uint32_t>(first)}, rows - first);
-    }
-    take();
+    // Several queries share what is in the cache.
+    const std::size_t step = left_.size() == 1 ? kBlock : kCached;
+    for (std::size_t first = 0; first < rows; first += step)
+      piece({at.part, at.row + static_cast<std::uint32_t>(first)}, std::min(step, rows - first));
   }
 
   std::vector<Left>& left() { return left_; }
   const Exact& exact() const { return exact_; }
 
  private:
-  static constexpr std::size_t kKept = 16384, kKeptInAll = std::size_t{1} << 22;
+  static constexpr std::size_t kKept = 1024, kKeptInAll = std::size_t{1} << 22;
   static constexpr std::size_t kFewRows = 512;
 
   struct Near {
     std::size_t query;
     Place at;
   };
+
+  void piece(Place begin, std::size_t rows) {
+    for (std::size_t q = 0; q < left_.size(); ++q) {
+      // Few rows at a time until there is something to compare with.
+      std::size_t done = 0;
+      while (done < rows && thresholds_->of(q) == kInfinity) {
+        const std::size_t some = std::min(kFewRows, rows - done);
+        list(q, {begin.part, begin.row + static_cast<std::uint32_t>(done)}, some);
+        take();
+        done += some;
+      }
+      if (done < rows)
+        list(q, {begin.part, begin.row + static_cast<std::uint32_t>(done)}, rows - done);
+    }
+    take();
+  }
 
   // Rows from `first` on whose coarse half is near; the rest of their codes is on its way.
   void list(std::size_t query, Place first, std::size_t rows) {
@@ -445,7 +463,7 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
   const Search search{metric, coder, sums, codes.arrays(), all, 0};
   const std::uint32_t limit = coder.limit(radius, codes.arrays().lost[0] + CdfCoder::kMostLost);
   std::mutex merging;
-  constexpr std::size_t kGrain = 64;  // blocks
+  constexpr std::size_t kGrain = 16;  // blocks
   const double time = 0.4 * static_cast<double>(all.blocks() * kBlock);
   result.cancelled =
       !parallel_for(all.blocks(), kGrain, useful_threads(threads, time), cancel,
