@@ -28,12 +28,7 @@ from imgsim_fast.index.files import (
 )
 from imgsim_fast.index.inspection import stats_of
 from imgsim_fast.index.lock import writer_lock
-from imgsim_fast.index.paths import (
-    PathLike,
-    absolute,
-    absolute_folder,
-    check_vacant,
-)
+from imgsim_fast.index.paths import PathLike, absolute, absolute_folder, check_vacant
 from imgsim_fast.index.reader import Reader
 from imgsim_fast.index.records import Duplicates, IndexedImage, IndexStats
 from imgsim_fast.index.reference import sides_of
