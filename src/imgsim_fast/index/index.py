@@ -30,12 +30,7 @@ from imgsim_fast.index.histograms import HistogramQuery
 from imgsim_fast.index.histograms import add_histograms as append_histograms
 from imgsim_fast.index.inspection import stats_of
 from imgsim_fast.index.lock import writer_lock
-from imgsim_fast.index.paths import (
-    PathLike,
-    absolute,
-    absolute_folder,
-    check_vacant,
-)
+from imgsim_fast.index.paths import PathLike, absolute, absolute_folder, check_vacant
 from imgsim_fast.index.reader import Reader
 from imgsim_fast.index.records import Duplicates, IndexedImage, IndexStats
 from imgsim_fast.index.reference import sides_of
