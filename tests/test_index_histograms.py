@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import zlib
 
@@ -126,7 +127,7 @@ def test_few_rows_are_looked_at(index):
     index.add_histograms(rows)
     there = index._reader.histograms()
     looked = [
-        _core.nearest_coded(index.kind.coder, row[None], there._parts, 10, np.inf, 1)[2]
+        _core.nearest_coded(index.kind.coder, row[None], there._parts._parts, 10, np.inf, 1)[2]
         for row in rows[:50].astype(float)
     ]
     assert np.mean(looked) < 100
@@ -419,3 +420,36 @@ def test_stats_on_the_command_line(index, tmp_path, monkeypatch, capsys):
     index.add_histograms(counts(KINDS[0], 50, 64))
     assert "histograms 50" in run("stats", str(tmp_path / "index")).out
     assert run("stats", str(tmp_path / "index"), "--json").json["histograms"] == 50
+
+
+# ---- photographs -------------------------------------------------------------------------------
+
+EVERY = int(os.environ.get("IMGSIM_FAST_EVERY", "20"))  # 1: all rows are queries, two minutes
+
+
+def cifar(shared_data):
+    with np.load(shared_data / "cifar10_test.npz") as data:
+        return data["images"].mean(axis=3).astype(np.uint8)
+
+
+def corel(shared_data):
+    paths = sorted((shared_data / "corel1k" / "images").glob("*.jpg"))
+    return [np.asarray(Image.open(path).convert("L")) for path in paths]
+
+
+@pytest.mark.parametrize("bins", [10, 64, 256])
+@pytest.mark.parametrize("photographs", [cifar, corel])
+def test_photographs_as_a_full_sort(shared_data, tmp_path, photographs, bins):
+    rows = isf.histograms(photographs(shared_data), bins=bins).astype(np.uint32)
+    with isf.Index.create(tmp_path / "index", bins=bins) as index:
+        index.add_histograms(rows)
+        for start in range(0, len(rows), 500 * EVERY):
+            queries = rows[start : start + 500 * EVERY : EVERY].astype(float)
+            distances, order = wanted(queries, rows, 100, bins)
+            for k in (1, 10, 100):
+                for found, scale in (
+                    (index.search_histograms(queries, k), 1.0),
+                    (isf.knn(queries, rows, k), 256 / bins),
+                ):
+                    np.testing.assert_array_equal(found.indices, order[:, :k])
+                    np.testing.assert_array_equal(found.distances * scale, distances[:, :k])

@@ -63,7 +63,7 @@ void check_bounds(std::size_t bins, const double* positions, const std::string& 
   std::vector<std::uint8_t> bytes(kRows * kCodeBytes);
   const auto codes = CodeArrays<std::uint8_t>::in(bytes.data(), kRows);
   for (std::size_t r = 0; r < kRows; ++r) {
-    coder.encode(sums.row(r), sums.total(r), codes, r);
+    coder.encode(coder.areas(sums.row(r), sums.total(r)), codes, r);
     expect(codes.lost[r] <= CdfCoder::kMostLost, "lost, " + where);
     expect(codes.spread[r] < 255, "spread, " + where);
   }
@@ -72,15 +72,15 @@ void check_bounds(std::size_t bins, const double* positions, const std::string& 
     for (std::size_t b = 0; b < kRows; ++b) {
       const double distance = metric.between(sums, a, sums, b);
       const std::uint32_t rough = differences(codes.coarse_of(a), codes.coarse_of(b));
-      const std::uint32_t apart = code_differences(codes.coarse_of(a), codes.fine_of(a),
-                                                   codes.coarse_of(b), codes.fine_of(b));
+      const CdfAreas query = coder.areas(sums.row(a), sums.total(a));
       const auto lost = static_cast<std::uint32_t>(codes.lost[a] + codes.lost[b]);
-      const auto spread = static_cast<std::uint32_t>(codes.spread[a] + codes.spread[b]);
-      const double bound = coder.lower_bound(apart, lost);
-      expect(rough <= apart, "coarse differences above all, " + where);
+      const double bound =
+          coder.lower_bound(query, codes.coarse_of(b), codes.fine_of(b), codes.lost[b]);
       expect(bound <= distance, "bound above the distance, " + where);
-      expect(coder.upper_bound(apart, lost, spread) >= distance, "bound below, " + where);
-      expect(apart <= coder.limit(distance, lost), "limit below a near row, " + where);
+      expect(coder.upper_bound(query, codes.coarse_of(b), codes.fine_of(b), codes.lost[b],
+                               codes.spread[b]) >= distance,
+             "bound below the distance, " + where);
+      expect(rough <= coder.limit(distance, lost), "limit below a near row, " + where);
       if (distance > 0.0) tightest = std::max(tightest, bound / distance);
     }
   }

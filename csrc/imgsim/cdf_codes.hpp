@@ -8,12 +8,15 @@
 //   W1 = area between the CDFs >= unit sum_s |A_s - A'_s|
 //      >= 2 unit (sum_p max(|c - c'|, |d - d'|) - L - L') >= 2 unit (sum_p |c - c'| - L - L'),
 // where L, kept beside the code and rounded up, is what rounding has lost: the sum over p of the
-// larger error of c and d. So the coarse half alone rules most rows out. And with the spread
+// larger error of c and d (a query needs no rounding, so its L is 0 where both halves are looked
+// at). The coarse half alone rules most rows out. And with the spread
 // E = sum_s of the areas between the CDF and its mean in cell s, rounded up and kept as well,
 //   W1 <= 2 unit (sum_p max(|c - c'|, |d - d'|) + L + L' + E + E').
 // With at most 16 gaps between bins the cells are the gaps, and only rounding is lost.
 #pragma once
 
+#include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -24,6 +27,12 @@ namespace imgsim {
 
 constexpr std::size_t kHalfCode = 8;                   // bytes of either half
 constexpr std::size_t kCodeBytes = 2 * kHalfCode + 2;  // of a row, with what it lost and its spread
+
+// What a code is rounded from, in units.
+struct CdfAreas {
+  std::array<double, kHalfCode> coarse, fine;
+  double spread;
+};
 
 // Where the codes of some rows are: one array after the other.
 template <class Byte>
@@ -46,20 +55,26 @@ class CdfCoder {
   // False where all bins lie at one place, or so close to it that distances have few digits.
   bool is_useful() const { return unit_ > 0.0; }
 
-  // Of running sums and their total, into row `row`.
-  void encode(const double* sums, double total, const CodeArrays<std::uint8_t>& codes,
-              std::size_t row) const;
+  // Of running sums and their total.
+  CdfAreas areas(const double* sums, double total) const;
+  // Into row `row`.
+  void encode(const CdfAreas& areas, const CodeArrays<std::uint8_t>& codes, std::size_t row) const;
 
-  // No computed distance can be smaller, for sums of differences (coarse or of both halves) of two
-  // codes, and what they have lost together.
-  double lower_bound(std::uint32_t differences, std::uint32_t lost) const {
-    return unit_ * (static_cast<double>(differences) - static_cast<double>(lost) / kLostParts) -
+  // The largest sum of coarse differences of two codes, which have lost `lost` together, whose
+  // distance could be computed as `distance` or less.
+  std::uint32_t limit(double distance, std::uint32_t lost) const;
+  // No distance of a query, which is not rounded, to a row can be computed as less ...
+  double lower_bound(const CdfAreas& query, const std::uint8_t* coarse, const std::uint8_t* fine,
+                     std::uint8_t lost) const {
+    return unit_ * (apart(query, coarse, fine) - parts(lost, kLostParts)) - slack_;
+  }
+  // ... or as more.
+  double upper_bound(const CdfAreas& query, const std::uint8_t* coarse, const std::uint8_t* fine,
+                     std::uint8_t lost, std::uint8_t spread) const {
+    return unit_ * (apart(query, coarse, fine) + parts(lost, kLostParts) + query.spread +
+                    parts(spread, kSpreadParts)) +
            slack_;
   }
-  // None can be larger, for differences of both halves.
-  double upper_bound(std::uint32_t differences, std::uint32_t lost, std::uint32_t spread) const;
-  // The largest sum of differences whose lower bound is at most `distance`.
-  std::uint32_t limit(double distance, std::uint32_t lost) const;
 
   static constexpr std::uint32_t kLostParts = 32;                 // of a unit
   static constexpr std::uint32_t kMostLost = 4 * kLostParts + 1;  // half a unit in each pair
@@ -73,6 +88,19 @@ class CdfCoder {
   struct Area {
     double area, spread;
   };
+  static double parts(std::uint8_t value, std::uint32_t of_unit) {
+    return static_cast<double>(value) / static_cast<double>(of_unit);
+  }
+  // sum_p max(|c - c'|, |d - d'|).
+  static double apart(const CdfAreas& query, const std::uint8_t* coarse, const std::uint8_t* fine) {
+    double sum = 0.0;
+    for (std::size_t p = 0; p < kHalfCode; ++p) {
+      const double c = std::fabs(query.coarse[p] - coarse[p]);
+      const double d = std::fabs(query.fine[p] - fine[p]);
+      sum += c < d ? d : c;
+    }
+    return sum;
+  }
   Area area_of(const Cell& cell, const double* sums, double scale) const;
 
   std::vector<Cell> cells_;
@@ -81,20 +109,5 @@ class CdfCoder {
   double unit_ = 0.0;      // 2 unit, as distances have it
   double slack_ = 0.0;     // of rounding errors in distances
 };
-
-// sum_p max(|c - c'|, |d - d'|).
-inline std::uint32_t code_differences(const std::uint8_t* coarse, const std::uint8_t* fine,
-                                      const std::uint8_t* other_coarse,
-                                      const std::uint8_t* other_fine) {
-  const auto apart = [](std::uint8_t x, std::uint8_t y) {
-    return static_cast<std::uint32_t>(x < y ? y - x : x - y);
-  };
-  std::uint32_t sum = 0;
-  for (std::size_t p = 0; p < kHalfCode; ++p) {
-    const std::uint32_t c = apart(coarse[p], other_coarse[p]), d = apart(fine[p], other_fine[p]);
-    sum += c < d ? d : c;
-  }
-  return sum;
-}
 
 }  // namespace imgsim

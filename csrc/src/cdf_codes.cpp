@@ -77,31 +77,32 @@ CdfCoder::Area CdfCoder::area_of(const Cell& cell, const double* sums, double sc
   return {area * scale, ((apart[0] + apart[1]) + (apart[2] + apart[3])) * scale};
 }
 
-void CdfCoder::encode(const double* sums, double total, const CodeArrays<std::uint8_t>& codes,
-                      std::size_t row) const {
+CdfAreas CdfCoder::areas(const double* sums, double total) const {
   const double scale = per_area_ / total;
-  double lost = kRounding, spread = kRounding;
+  CdfAreas found;
+  found.spread = kRounding;
   for (std::size_t p = 0; p < kHalfCode; ++p) {
     const Area a = area_of(cells_[2 * p], sums, scale), b = area_of(cells_[2 * p + 1], sums, scale);
-    const auto put = [](double value, std::uint8_t* byte) {
-      const double rounded = std::clamp(std::floor(value + 0.5), 0.0, 255.0);
-      *byte = static_cast<std::uint8_t>(rounded);
-      return std::fabs(value - rounded);
-    };
-    const double of_sum = put((a.area + b.area) / 2, codes.coarse_of(row) + p);
-    const double of_difference = put((a.area - b.area) / 2 + 128, codes.fine_of(row) + p);
-    lost += std::max(of_sum, of_difference);
-    spread += (a.spread + b.spread) / 2;
+    found.coarse[p] = (a.area + b.area) / 2;
+    found.fine[p] = (a.area - b.area) / 2 + 128;
+    found.spread += (a.spread + b.spread) / 2;
   }
-  codes.lost[row] = rounded_up(lost, kLostParts);
-  codes.spread[row] = rounded_up(spread, kSpreadParts);
+  return found;
 }
 
-double CdfCoder::upper_bound(std::uint32_t differences, std::uint32_t lost,
-                             std::uint32_t spread) const {
-  return unit_ * (static_cast<double>(differences) + static_cast<double>(lost) / kLostParts +
-                  static_cast<double>(spread) / kSpreadParts) +
-         slack_;
+void CdfCoder::encode(const CdfAreas& areas, const CodeArrays<std::uint8_t>& codes,
+                      std::size_t row) const {
+  const auto put = [](double value, std::uint8_t* byte) {
+    const double rounded = std::clamp(std::floor(value + 0.5), 0.0, 255.0);
+    *byte = static_cast<std::uint8_t>(rounded);
+    return std::fabs(value - rounded);
+  };
+  double lost = 2 * kRounding;  // of the row and of a query
+  for (std::size_t p = 0; p < kHalfCode; ++p)
+    lost += std::max(put(areas.coarse[p], codes.coarse_of(row) + p),
+                     put(areas.fine[p], codes.fine_of(row) + p));
+  codes.lost[row] = rounded_up(lost, kLostParts);
+  codes.spread[row] = rounded_up(areas.spread, kSpreadParts);
 }
 
 std::uint32_t CdfCoder::limit(double distance, std::uint32_t lost) const {

@@ -132,25 +132,20 @@ struct Search {
   const Wasserstein1d& metric;
   const CdfCoder& coder;
   const CdfMatrix& queries;
+  const std::vector<CdfAreas>& query_areas;
   CodeArrays<const std::uint8_t> query_codes;
   const Parts& parts;
   std::size_t k;
 
-  std::uint32_t differences(std::size_t query, Place at) const {
-    const auto& codes = parts.codes(at.part);
-    return code_differences(codes.coarse_of(at.row), codes.fine_of(at.row),
-                            query_codes.coarse_of(query), query_codes.fine_of(query));
-  }
-  std::uint32_t lost(std::size_t query, Place at) const {
-    return std::uint32_t{parts.codes(at.part).lost[at.row]} + query_codes.lost[query];
-  }
   double lower_bound(std::size_t query, Place at) const {
-    return coder.lower_bound(differences(query, at), lost(query, at));
+    const auto& codes = parts.codes(at.part);
+    return coder.lower_bound(query_areas[query], codes.coarse_of(at.row), codes.fine_of(at.row),
+                             codes.lost[at.row]);
   }
   double upper_bound(std::size_t query, Place at) const {
-    return coder.upper_bound(
-        differences(query, at), lost(query, at),
-        std::uint32_t{parts.codes(at.part).spread[at.row]} + query_codes.spread[query]);
+    const auto& codes = parts.codes(at.part);
+    return coder.upper_bound(query_areas[query], codes.coarse_of(at.row), codes.fine_of(at.row),
+                             codes.lost[at.row], codes.spread[at.row]);
   }
 };
 
@@ -254,7 +249,7 @@ class Scan {
   const Exact& exact() const { return exact_; }
 
  private:
-  static constexpr std::size_t kKept = 1024, kKeptInAll = std::size_t{1} << 22;
+  static constexpr std::size_t kKept = 4096, kKeptInAll = std::size_t{1} << 22;
   static constexpr std::size_t kFewRows = 512;
 
   struct Near {
@@ -379,14 +374,17 @@ void search_rows(const Search& search, double radius, std::size_t threads, const
 // The codes of queries.
 struct QueryCodes {
   QueryCodes(const CdfCoder& coder, const CdfMatrix& sums) : bytes(sums.rows() * kCodeBytes) {
-    for (std::size_t r = 0; r < sums.rows(); ++r)
-      coder.encode(sums.row(r), sums.total(r),
-                   CodeArrays<std::uint8_t>::in(bytes.data(), sums.rows()), r);
+    const auto codes = CodeArrays<std::uint8_t>::in(bytes.data(), sums.rows());
+    for (std::size_t r = 0; r < sums.rows(); ++r) {
+      areas.push_back(coder.areas(sums.row(r), sums.total(r)));
+      coder.encode(areas.back(), codes, r);
+    }
   }
   CodeArrays<const std::uint8_t> arrays() const {
-    return CodeArrays<const std::uint8_t>::in(bytes.data(), bytes.size() / kCodeBytes);
+    return CodeArrays<const std::uint8_t>::in(bytes.data(), areas.size());
   }
   std::vector<std::uint8_t> bytes;
+  std::vector<CdfAreas> areas;
 };
 
 }  // namespace
@@ -414,7 +412,7 @@ KnnResult encode_rows(const Wasserstein1d& metric, const MassMatrix& rows, std::
             return;
           }
           for (std::size_t r = 0; r < sums.rows(); ++r)
-            coder.encode(sums.row(r), sums.total(r), arrays, begin + r);
+            coder.encode(coder.areas(sums.row(r), sums.total(r)), arrays, begin + r);
         }
       });
   return result;
@@ -433,7 +431,7 @@ CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries
     result.bad_query = sums.assign(queries, first, std::min(first + kQueriesAtOnce, queries.rows));
     if (result.bad_query != kNoBadRow) return result;
     const QueryCodes codes(coder, sums);
-    const Search search{metric, coder, sums, codes.arrays(), all, k};
+    const Search search{metric, coder, sums, codes.areas, codes.arrays(), all, k};
     std::vector<TopK> best(sums.rows(), TopK(k));
     search_rows(search, radius, threads, cancel, &best, &result);
     if (result.cancelled || result.bad_row != kNoBadRow) return result;
@@ -460,7 +458,7 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
   result.bad_query = sums.assign(query, 0, 1);
   if (result.bad_query != kNoBadRow) return result;
   const QueryCodes codes(coder, sums);
-  const Search search{metric, coder, sums, codes.arrays(), all, 0};
+  const Search search{metric, coder, sums, codes.areas, codes.arrays(), all, 0};
   const std::uint32_t limit = coder.limit(radius, codes.arrays().lost[0] + CdfCoder::kMostLost);
   std::mutex merging;
   constexpr std::size_t kGrain = 16;  // blocks

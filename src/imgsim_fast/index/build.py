@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim_fast import _core
 from imgsim_fast.errors import IndexWarning
 from imgsim_fast.index.catalog import Catalog, ImageRecord
+from imgsim_fast.index.coding import coder_or_none
 from imgsim_fast.index.describing import Describer, Outcome, Task
 from imgsim_fast.index.segments import SegmentRecord, open_segment, remove_orphans, write_segment
 from imgsim_fast.measures.base import Measure
@@ -27,6 +29,7 @@ from imgsim_fast.rows import PickedRows, Rows, as_rows
 Progress = Callable[[int], None]
 
 _COMMIT_ROWS = 16384
+CODED_ROWS = 16384  # of a segment whose rows get codes: below, a search reads the rows as quickly
 _SMALL_ROWS = 65536  # of a small segment; more than _MANY_SMALL of them are merged
 _SMALL_BYTES = 1 << 25  # and what its rows take; or this part of the index, where that is more:
 _PARTS_OF_ALL = 64
@@ -69,6 +72,7 @@ class Builder:
     ) -> None:
         self.catalog = catalog
         self._measure = measure
+        self._threads = threads
         self._describer = Describer(measure, threads)
         self._progress = progress
         self._commit_seconds = commit_seconds
@@ -168,7 +172,7 @@ class Builder:
             measure = self._measure
             rows = as_rows([row for _, row in records], measure.row_dtype, measure.row_length)
             ids = np.array([record.id for record, _ in records], dtype=np.int64)
-            segment = write_segment(catalog.folder, number, rows, ids)
+            segment = write_segment(catalog.folder, number, rows, ids, self._codes_of(len(ids)))
         with catalog.transaction(write=True):
             for folder in folders:
                 catalog.add_folder(folder)
@@ -184,6 +188,19 @@ class Builder:
                 if outcome.task.known is not None:  # it was an image, now it is none
                     catalog.remove_image(outcome.task.known.id)
                 catalog.put_skipped(outcome.task.path, outcome.reason)
+
+    def _codes_of(self, rows: int) -> Callable[[NDArray[Any]], NDArray[np.uint8]] | None:
+        """Return what makes the codes of a segment; None where it is small or has none."""
+        coder = coder_or_none(self._measure)
+        if coder is None or rows < CODED_ROWS:
+            return None
+
+        def codes(rows: NDArray[Any]) -> NDArray[np.uint8]:
+            made = np.empty(len(rows) * _core.CODE_BYTES, np.uint8)
+            _core.encode_rows(coder, rows, made, self._threads)
+            return made
+
+        return codes
 
     def _numbered(
         self, pending: list[Outcome], segment: int
@@ -275,7 +292,8 @@ class Builder:
         rows = PickedRows(parts, np.concatenate(part_of)[order], np.concatenate(row_of)[order])
         if not len(order):
             return None, merged_ids
-        return write_segment(catalog.folder, number, rows, merged_ids), merged_ids
+        codes_of = self._codes_of(len(order))
+        return write_segment(catalog.folder, number, rows, merged_ids, codes_of), merged_ids
 
 
 def _small(segments: list[SegmentRecord]) -> list[SegmentRecord]:

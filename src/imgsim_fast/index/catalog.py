@@ -21,7 +21,7 @@ from imgsim_fast.index.histogram_segments import HistogramSegment
 from imgsim_fast.index.segments import SegmentRecord
 
 FORMAT = 1
-FORMAT_WITH_HISTOGRAMS = 2  # what 1 is, and one more table
+FORMAT_WITH_CODES = 2  # what 1 is, and two more tables
 FILE = "catalog.sqlite"
 UNFINISHED = f"{FILE}.new"
 _APPLICATION_ID = 0x696D6773  # "imgs"
@@ -43,13 +43,19 @@ CREATE TABLE skipped (path BLOB PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID
 CREATE TABLE folders (path BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
-_HISTOGRAMS_SCHEMA = """
+_CODES_SCHEMA = (
+    """
+CREATE TABLE codes (
+    segment INTEGER PRIMARY KEY REFERENCES segments (id), bytes INTEGER NOT NULL,
+    crc INTEGER NOT NULL)""",
+    """
 CREATE TABLE histograms (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL,
     first_id INTEGER NOT NULL, last_id INTEGER NOT NULL,
     rows_bytes INTEGER NOT NULL, rows_crc INTEGER NOT NULL,
     codes_bytes INTEGER NOT NULL, codes_crc INTEGER NOT NULL,
-    ids_bytes INTEGER NOT NULL, ids_crc INTEGER NOT NULL)"""
+    ids_bytes INTEGER NOT NULL, ids_crc INTEGER NOT NULL)""",
+)
 
 
 _SELECT_IMAGES = "SELECT id, path, size, mtime_ns, sha256, width, height, segment, row FROM images"
@@ -103,10 +109,10 @@ class Catalog:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if application != _APPLICATION_ID:
                 raise IndexVersionError(f"{folder!r} is not an imgsim index")
-            if version not in (FORMAT, FORMAT_WITH_HISTOGRAMS):
+            if version not in (FORMAT, FORMAT_WITH_CODES):
                 raise IndexVersionError(
                     f"{folder!r} has index format {version}; this version reads {FORMAT} and "
-                    f"{FORMAT_WITH_HISTOGRAMS}"
+                    f"{FORMAT_WITH_CODES}"
                 )
             meta = dict(self._db.execute("SELECT key, value FROM meta"))
         try:
@@ -201,18 +207,23 @@ class Catalog:
 
     def segments(self) -> list[SegmentRecord]:
         """All segments in the order of their ids."""
+        codes = "codes.bytes, codes.crc" if self._has_codes() else "0, 0"
+        joined = "LEFT JOIN codes ON codes.segment = segments.id" if self._has_codes() else ""
         rows = self._rows(
-            "SELECT id, name, rows, rows_bytes, rows_crc, ids_bytes, ids_crc FROM segments "
-            "ORDER BY id"
+            "SELECT id, name, rows, rows_bytes, rows_crc, ids_bytes, ids_crc, "
+            f"{codes} FROM segments {joined} ORDER BY id"
         )
+        found = []
         for row in rows:
+            row = (*row[:7], row[7] or 0, row[8] or 0)
             if not (isinstance(row[1], str) and all(_is_count(n) for n in (row[0], *row[2:]))):
                 raise IndexCorruptError(f"the catalogue of {self.folder!r} has a segment {row}")
-        return [SegmentRecord(*row) for row in rows]
+            found.append(SegmentRecord(*row))
+        return found
 
     def histograms(self) -> list[HistogramSegment]:
         """All segments of histograms in the order of their ids."""
-        if not self._has_histograms():
+        if not self._has_codes():
             return []
         rows = self._rows("SELECT * FROM histograms ORDER BY id")
         for row in rows:
@@ -220,8 +231,8 @@ class Catalog:
                 raise IndexCorruptError(f"the catalogue of {self.folder!r} has histograms {row}")
         return [HistogramSegment(*row) for row in rows]
 
-    def _has_histograms(self) -> bool:
-        return int(self._rows("PRAGMA user_version")[0][0]) == FORMAT_WITH_HISTOGRAMS
+    def _has_codes(self) -> bool:
+        return int(self._rows("PRAGMA user_version")[0][0]) == FORMAT_WITH_CODES
 
     def segment_names(self) -> set[str]:
         """Names of all segments, of images and of histograms."""
@@ -330,22 +341,34 @@ class Catalog:
                 record.ids_bytes, record.ids_crc,
             ),
         )  # fmt: skip
+        if record.codes_bytes:
+            self._need_codes()
+            self._db.execute(
+                "INSERT INTO codes VALUES (?, ?, ?)",
+                (record.id, record.codes_bytes, record.codes_crc),
+            )
 
     def put_histograms(
         self, records: Iterable[HistogramSegment], *, replaced: Iterable[int] = ()
     ) -> None:
         """Publish segments of histograms instead of others."""
-        if not self._has_histograms():
-            self._db.execute(_HISTOGRAMS_SCHEMA)
-            self._db.execute(f"PRAGMA user_version = {FORMAT_WITH_HISTOGRAMS}")
+        self._need_codes()
         for number in replaced:
             self._db.execute("DELETE FROM histograms WHERE id = ?", (number,))
         marks = ", ".join("?" * len(HistogramSegment._fields))
         self._db.executemany(f"INSERT INTO histograms VALUES ({marks})", list(records))
 
+    def _need_codes(self) -> None:
+        if not self._has_codes():
+            for table in _CODES_SCHEMA:
+                self._db.execute(table)
+            self._db.execute(f"PRAGMA user_version = {FORMAT_WITH_CODES}")
+
     def drop_segment(self, number: int) -> None:
         """Forget a segment that no image uses any more."""
         self._db.execute("DELETE FROM dead_rows WHERE segment = ?", (number,))
+        if self._has_codes():
+            self._db.execute("DELETE FROM codes WHERE segment = ?", (number,))
         self._db.execute("DELETE FROM segments WHERE id = ?", (number,))
 
     def put_images(self, records: Iterable[ImageRecord], *, replaced: Iterable[int] = ()) -> None:

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from imgsim_fast import _core
 from imgsim_fast.errors import IndexCorruptError, IndexTruncatedError
+from imgsim_fast.index.coding import PIECE, wrong_codes
 from imgsim_fast.index.segments import header_of, sync_folder
 
 NAME = "histograms-{:08d}"
 ROWS = np.dtype(np.uint32)
-_PIECE = 1 << 22  # bytes of rows that are encoded and written together
 
 
 class HistogramSegment(NamedTuple):
@@ -87,7 +87,7 @@ class SegmentWriter:
         BadMassError
             Row `row` of these is empty; of the segment nothing is to be used then.
         """
-        step = max(1, _PIECE // (rows.itemsize * rows.shape[1]))
+        step = max(1, PIECE // (rows.itemsize * rows.shape[1]))
         for start in range(0, len(rows), step):
             piece = rows[start : start + step]
             codes = np.empty(len(piece) * _core.CODE_BYTES, np.uint8)
@@ -200,38 +200,16 @@ def problems_of_histograms(
         ends = (int(found.ids[0]), int(found.ids[-1])) != (record.first_id, record.last_id)
         if ends or (np.diff(found.ids) <= 0).any():
             problems.append(f"{record.name}: ids do not ascend as the catalogue says")
-    if not problems and metric is not None:
-        problems += _wrong_codes(found, metric)
+    if not problems:
+        problems += wrong_codes(record.name, found.rows, found.codes, metric)
     return problems
-
-
-def _wrong_codes(found: Histograms, metric: _core.Metric) -> list[str]:
-    """Rows whose code is not what encoding gives: they would be overlooked."""
-    n, name = found.record.rows, found.record.name
-    step = max(1, _PIECE // (4 * metric.bins))
-    starts = np.cumsum([0, 8 * n, 8 * n, n])
-    for start in range(0, n, step):
-        piece = np.ascontiguousarray(found.rows[start : start + step])
-        codes = np.empty(len(piece) * _core.CODE_BYTES, np.uint8)
-        try:
-            _core.encode_rows(metric, piece, codes, 1)
-        except _core.BadMassError as bad:
-            return [f"{name}: row {start + bad.row} is empty"]
-        at = 0
-        for first, width in zip(starts, (8, 8, 1, 1), strict=True):
-            size = width * len(piece)
-            kept = found.codes[first + start * width :][:size]
-            if (kept != codes[at : at + size]).any():
-                return [f"{name}: codes of rows {start} to {start + len(piece) - 1} are not theirs"]
-            at += size
-    return []
 
 
 def _crc(array: NDArray[Any]) -> int:
     crc = 0
     flat = array.reshape(-1).view(np.uint8)
-    for start in range(0, len(flat), _PIECE):
-        crc = zlib.crc32(flat[start : start + _PIECE].data, crc)
+    for start in range(0, len(flat), PIECE):
+        crc = zlib.crc32(flat[start : start + PIECE].data, crc)
     return crc
 
 

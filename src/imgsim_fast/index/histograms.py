@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from imgsim_fast import _core, _validate
 from imgsim_fast.errors import IndexCorruptError, InvalidInputError
 from imgsim_fast.index.catalog import Catalog
+from imgsim_fast.index.coding import CodedParts, coder_of
 from imgsim_fast.index.histogram_segments import (
     ROWS,
     Histograms,
@@ -34,23 +35,6 @@ _SMALL_ROWS = 1 << 16  # of segments at the end that the next one takes in
 _MANY_SMALL = 8
 
 Chunk = tuple[NDArray[np.uint32], NDArray[np.int64]]
-
-
-def coder_of(measure: Measure) -> _core.Metric:
-    """Return the metric by which an index codes histograms.
-
-    Raises
-    ------
-    InvalidInputError
-        Its measure has none.
-    """
-    coder: _core.Metric | None = getattr(measure, "coder", None)
-    if coder is None:
-        raise InvalidInputError(
-            f"an index by {measure.name!r} with options {dict(measure.options)} keeps histograms "
-            "of images only; others need measure='wasserstein', p=1 and 2 bins or more"
-        )
-    return coder
 
 
 # ---- adding --------------------------------------------------------------------------------------
@@ -257,48 +241,32 @@ class HistogramReader:
                     f"the catalogue has histograms {tuple(record)} after others"
                 )
             ends.append(record.last_id)
-        self._starts = np.cumsum([0, *(record.rows for record in records)])
-        self._parts = tuple((one.rows, one.codes, None) for one in self.segments)
+        self._parts = CodedParts(
+            self._coder,
+            [(one.rows, one.codes, None) for one in self.segments],
+            [record.name for record in records],
+        )
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._parts)
 
     def nearest(
         self, queries: NDArray[np.float64], k: int, radius: float, threads: int
     ) -> Neighbors:
         """Return the k nearest within the radius, shape (queries, min(k, all))."""
-        with self._named(queries):
-            distances, rows, _ = _core.nearest_coded(
-                self._coder, queries, self._parts, min(k, len(self)), radius, threads
-            )
+        distances, rows = self._parts.nearest(queries, min(k, len(self)), radius, threads)
         return Neighbors(distances, self._ids(rows))
 
     def within(self, query: NDArray[np.float64], radius: float, threads: int) -> Neighbors:
         """Return all within the radius of one query, nearest first."""
-        with self._named(query):
-            distances, rows = _core.within_coded(self._coder, query, self._parts, radius, threads)
+        distances, rows = self._parts.within(query, radius, threads)
         return Neighbors(distances, self._ids(rows))
-
-    @contextlib.contextmanager
-    def _named(self, queries: NDArray[np.float64]) -> Iterator[None]:
-        try:
-            yield
-        except _core.BadMassError as bad:
-            if bad.which == 0:
-                _validate.explain_bad_mass("rows", queries, bad.row)
-            part, row = self._place(np.array([bad.row]))
-            name = self.segments[int(part[0])].record.name
-            raise IndexCorruptError(f"{name}: row {int(row[0])} is empty") from None
-
-    def _place(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-        part = np.searchsorted(self._starts, rows, side="right") - 1
-        return part, rows - self._starts[part]
 
     def _ids(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return ids of rows by their number in all segments; -1 stays."""
         ids = np.full(rows.shape, -1, np.int64)
         found = rows >= 0
-        part, row = self._place(rows[found])
+        part, row = self._parts.place(rows[found])
         numbers = np.empty(len(row), np.int64)
         for number in np.unique(part):
             here = part == number

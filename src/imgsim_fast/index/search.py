@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
 from imgsim_fast.index.catalog import Catalog, ImageRecord
+from imgsim_fast.index.coding import CodedParts, coder_or_none
 from imgsim_fast.index.records import IndexedImage
 from imgsim_fast.index.segments import Segment, open_segment
 from imgsim_fast.measures.base import Measure
@@ -91,6 +92,8 @@ class Snapshot:
             for record in records
         ]
         self._skip: dict[int, NDArray[np.uint8]] = {}
+        self._large = [segment for segment in self.segments if segment.codes is not None]
+        self._small = [segment for segment in self.segments if segment.codes is None]
         rows = {record.id: record.rows for record in records}
         for segment, row in dead:
             if segment in rows:
@@ -140,8 +143,8 @@ class Snapshot:
         self, query: Row, k: int, threads: int, limit: float | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Values and ids of the k best images, ties to the lower id; only those within a limit."""
-        values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
-        for segment in self.segments:
+        values, ids = self._from_codes(query, k, limit, threads)
+        for segment in self._small:
             wanted = min(k, self.alive(segment))
             if wanted == 0:
                 continue
@@ -158,7 +161,7 @@ class Snapshot:
         self, query: Row, limit: float, threads: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Values and ids of all images whose value reaches or beats a limit."""
-        values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
+        values, ids = self._from_codes(query, None, limit, threads)
         for segment, piece in self._pieces():
             with rows_of(self.measure, segment, piece) as rows:
                 found = self.measure.values(query, rows, threads)
@@ -171,8 +174,37 @@ class Snapshot:
         found, numbers = np.concatenate(values), np.concatenate(ids)
         return self._best(found, numbers, len(found))
 
+    def _from_codes(
+        self, query: Row, k: int | None, limit: float | None, threads: int
+    ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.int64]]]:
+        """Values and ids from segments with codes: the k best, or all, within the limit."""
+        values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
+        coder = coder_or_none(self.measure)
+        if not self._large or coder is None:
+            return values, ids
+        parts = CodedParts(
+            coder,
+            [(segment.rows, segment.codes, self._skip.get(segment.record.id))
+             for segment in self._large if segment.codes is not None
+             and isinstance(segment.rows, np.ndarray)],
+            [segment.record.name for segment in self._large],
+        )  # fmt: skip
+        radius = np.inf if limit is None else limit
+        if k is None:
+            found, rows = parts.within(query[None], radius, threads)
+        else:
+            wanted = min(k, sum(map(self.alive, self._large)))
+            (found,), (rows,) = parts.nearest(query[None], wanted, radius, threads)
+            found, rows = found[rows >= 0], rows[rows >= 0]
+        part, row = parts.place(rows)
+        for number, segment in enumerate(self._large):
+            here = part == number
+            values.append(found[here])
+            ids.append(segment.ids[row[here]])
+        return values, ids
+
     def _pieces(self) -> Iterator[tuple[Segment, slice]]:
-        for segment in self.segments:
+        for segment in self._small:
             for start in range(0, len(segment.ids), _PIECE):
                 yield segment, slice(start, min(start + _PIECE, len(segment.ids)))
 

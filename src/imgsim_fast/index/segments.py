@@ -16,13 +16,14 @@ import mmap
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim_fast import _core
 from imgsim_fast.errors import IndexCorruptError, IndexTruncatedError
 from imgsim_fast.rows import PickedRows, RaggedRows, Rows
 
@@ -42,6 +43,8 @@ class SegmentRecord:
     rows_crc: int
     ids_bytes: int
     ids_crc: int
+    codes_bytes: int = 0  # 0: rows without codes
+    codes_crc: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,19 @@ class Segment:
     record: SegmentRecord
     rows: Rows
     ids: NDArray[np.int64]
+    codes: NDArray[np.uint8] | None = None
 
 
 def write_segment(
-    folder: str, number: int, rows: Rows | PickedRows, ids: NDArray[np.int64]
+    folder: str,
+    number: int,
+    rows: Rows | PickedRows,
+    ids: NDArray[np.int64],
+    codes_of: Callable[[NDArray[Any]], NDArray[np.uint8]] | None = None,
 ) -> SegmentRecord:
     """Write and make durable the files of a new segment; on any error they are removed again.
+
+    codes_of: makes the codes of all rows at once; they are read from their file for that.
 
     Takes O(rows) memory besides them, and of picked rows a few megabytes, or the longest row.
     """
@@ -68,29 +78,54 @@ def write_segment(
             path = _file(folder, name, part)
             written.append(path)
             sizes[part] = _write_array(path, array)
+        codes = (0, 0)
+        if codes_of is not None:
+            path = _file(folder, name, "codes")
+            written.append(path)
+            made = codes_of(np.load(_file(folder, name, "rows"), mmap_mode="r"))
+            codes = _write_array(path, _laid_out(made))
         sync_folder(folder)
     except BaseException:
         for path in written:
             with contextlib.suppress(OSError):
                 os.unlink(path)
         raise
-    return SegmentRecord(number, name, len(ids), *sizes["rows"], *sizes["ids"])
+    return SegmentRecord(number, name, len(ids), *sizes["rows"], *sizes["ids"], *codes)
 
 
 def open_segment(
-    folder: str, record: SegmentRecord, dtype: np.dtype[Any], row_length: int | None
+    folder: str,
+    record: SegmentRecord,
+    dtype: np.dtype[Any],
+    row_length: int | None,
+    *,
+    whole: bool = False,
 ) -> Segment:
-    """Map a segment, after checking its length, its checksum and the shape of its arrays."""
+    """Map a segment, after checking its length, its checksum and the shape of its arrays.
+
+    Segments with codes are large: they open at once, and their checksums are for `whole`.
+    """
     _check_name(record)
     file = _file(folder, record.name, "rows")
-    size, crc = record.rows_bytes, record.rows_crc
+    size = record.rows_bytes
+    read = whole or not record.codes_bytes
+    crc = record.rows_crc if read else None
     rows: Rows
     if row_length is None:
         packed = _open_array(file, size, crc, np.dtype(np.uint8), None)
         rows = _as_ragged(record, packed, dtype)
     else:
         rows = _open_array(file, size, crc, dtype, (record.rows, row_length))
-    return Segment(record, rows, _open_ids(folder, record))
+    codes = None
+    if record.codes_bytes:
+        codes = _open_array(
+            _file(folder, record.name, "codes"),
+            record.codes_bytes,
+            record.codes_crc if read else None,
+            np.dtype(np.uint8),
+            (record.rows * _core.CODE_BYTES,),
+        )
+    return Segment(record, rows, _open_ids(folder, record, read), codes)
 
 
 def open_any_segment(folder: str, record: SegmentRecord) -> Segment:
@@ -100,7 +135,7 @@ def open_any_segment(folder: str, record: SegmentRecord) -> Segment:
     rows = _open_array(file, record.rows_bytes, record.rows_crc, None, None)
     if rows.ndim != 1 and len(rows) != record.rows:
         raise IndexCorruptError(f"{record.name}.rows.npy holds {len(rows)}, not {record.rows} rows")
-    return Segment(record, rows, _open_ids(folder, record))
+    return Segment(record, rows, _open_ids(folder, record, True))
 
 
 def _check_name(record: SegmentRecord) -> None:
@@ -110,10 +145,10 @@ def _check_name(record: SegmentRecord) -> None:
         raise IndexCorruptError(f"the catalogue says that {record.name} is empty")
 
 
-def _open_ids(folder: str, record: SegmentRecord) -> NDArray[np.int64]:
+def _open_ids(folder: str, record: SegmentRecord, read: bool) -> NDArray[np.int64]:
     file = _file(folder, record.name, "ids")
-    dtype = np.dtype(np.int64)
-    return _open_array(file, record.ids_bytes, record.ids_crc, dtype, (record.rows,))
+    crc = record.ids_crc if read else None
+    return _open_array(file, record.ids_bytes, crc, np.dtype(np.int64), (record.rows,))
 
 
 class _Array(NamedTuple):
@@ -217,10 +252,15 @@ def _length_and_crc(file: BinaryIO) -> tuple[int, int]:
 
 
 def _open_array(
-    path: str, size: int, crc: int, dtype: np.dtype[Any] | None, shape: tuple[int, ...] | None
+    path: str,
+    size: int,
+    crc: int | None,
+    dtype: np.dtype[Any] | None,
+    shape: tuple[int, ...] | None,
 ) -> NDArray[Any]:
-    """Map an array; a shape of None stands for one dimension of any length, or for any.
+    """Map an array; it is not read where `crc` is None.
 
+    A shape of None stands for one dimension of any length, or for any.
     The latter with a dtype of None, which stands for any numbers.
     """
     name = os.path.basename(path)
@@ -233,7 +273,7 @@ def _open_array(
         actual = os.fstat(file.fileno()).st_size
         if actual != size:
             raise IndexTruncatedError(f"{name} has {actual} bytes; the catalogue says {size}")
-        _, computed = _length_and_crc(file)
+        computed = crc if crc is None else _length_and_crc(file)[1]
         if computed != crc:
             raise IndexCorruptError(
                 f"{name} is damaged: CRC-32 {computed:08x}; the catalogue says {crc:08x}"

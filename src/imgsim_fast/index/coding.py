@@ -1,0 +1,114 @@
+"""Which measures give their rows codes, and searching rows that have some."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsim_fast import _core, _validate
+from imgsim_fast.errors import IndexCorruptError, InvalidInputError
+from imgsim_fast.measures.base import Measure
+
+# Rows, their codes, and which of them are to be left out (nonzero), if any.
+Part = tuple[NDArray[Any], NDArray[np.uint8], NDArray[np.uint8] | None]
+PIECE = 1 << 22  # bytes of rows that are encoded together
+_Found = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
+def coder_or_none(measure: Measure) -> _core.Metric | None:
+    """Return the metric by which rows of a measure get codes, if any."""
+    coder: _core.Metric | None = getattr(measure, "coder", None)
+    return coder
+
+
+def coder_of(measure: Measure) -> _core.Metric:
+    """Return that metric.
+
+    Raises
+    ------
+    InvalidInputError
+        There is none.
+    """
+    coder = coder_or_none(measure)
+    if coder is None:
+        raise InvalidInputError(
+            f"an index by {measure.name!r} with options {dict(measure.options)} keeps histograms "
+            "of images only; others need measure='wasserstein', p=1 and 2 bins or more"
+        )
+    return coder
+
+
+class CodedParts:
+    """Rows of several segments, numbered through, and their codes."""
+
+    def __init__(self, coder: _core.Metric, parts: Sequence[Part], names: Sequence[str]) -> None:
+        self._coder = coder
+        self._parts = tuple(parts)
+        self._names = names
+        self._starts = np.cumsum([0, *(len(part[0]) for part in parts)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def nearest(self, queries: NDArray[Any], k: int, radius: float, threads: int) -> _Found:
+        """Distances and numbers of the k nearest of each query; inf and -1 where there are fewer.
+
+        queries: float64 or uint32, shape (n, bins).
+        """
+        with self._named(queries):
+            distances, rows, _ = _core.nearest_coded(
+                self._coder, queries, self._parts, k, radius, threads
+            )
+        return distances, rows
+
+    def within(self, query: NDArray[Any], radius: float, threads: int) -> _Found:
+        """Distances and numbers of all within the radius of the only query."""
+        with self._named(query):
+            return _core.within_coded(self._coder, query, self._parts, radius, threads)
+
+    def place(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """Part and row in it of rows by number."""
+        part = np.searchsorted(self._starts, numbers, side="right") - 1
+        return part, numbers - self._starts[part]
+
+    @contextlib.contextmanager
+    def _named(self, queries: NDArray[Any]) -> Iterator[None]:
+        try:
+            yield
+        except _core.BadMassError as bad:
+            if bad.which == 0:
+                _validate.explain_bad_mass("rows", queries, bad.row)
+            part, row = self.place(np.array([bad.row]))
+            raise IndexCorruptError(
+                f"{self._names[int(part[0])]}: row {int(row[0])} is empty"
+            ) from None
+
+
+def wrong_codes(
+    name: str, rows: Any, codes: NDArray[np.uint8], coder: _core.Metric | None
+) -> list[str]:
+    """Name rows whose code is not what encoding gives: they would be overlooked."""
+    if coder is None:
+        return []
+    n = len(rows)
+    step = max(1, PIECE // (rows.itemsize * coder.bins))
+    starts = np.cumsum([0, 8 * n, 8 * n, n])
+    for start in range(0, n, step):
+        piece = np.ascontiguousarray(rows[start : start + step])
+        made = np.empty(len(piece) * _core.CODE_BYTES, np.uint8)
+        try:
+            _core.encode_rows(coder, piece, made, 1)
+        except _core.BadMassError as bad:
+            return [f"{name}: row {start + bad.row} is empty"]
+        at = 0
+        for first, width in zip(starts, (8, 8, 1, 1), strict=True):
+            size = width * len(piece)
+            kept = codes[first + start * width :][:size]
+            if (kept != made[at : at + size]).any():
+                return [f"{name}: codes of rows {start} to {start + len(piece) - 1} are not theirs"]
+            at += size
+    return []
