@@ -50,6 +50,7 @@ inline double bytes_of_samples(std::size_t n, std::size_t m) {
 struct Noise {
   double size = 0.0;
   double operator()(std::size_t i, std::size_t j) const {
+    if (size == 0.0) return 0.0;
     std::uint64_t mixed = (i + 1) * 0x9E3779B97F4A7C15U + j * 0xBF58476D1CE4E5B9U;
     mixed = (mixed ^ mixed >> 31) * 0x94D049BB133111EBU;
     return size * static_cast<double>(mixed >> 40) * 0x1p-24;
@@ -57,12 +58,12 @@ struct Noise {
 };
 
 // By how much the cheapest column of most rows is better than the next that is not as cheap; 0
-// where all costs of a row are equal.
+// where nearly all rows differ in that, so that costs need no noise.
 template <class Graph>
-double usual_step(const Graph& graph, Workspace& space) {
-  constexpr std::size_t kRows = 1024;
+double common_step(const Graph& graph, Workspace& space) {
+  constexpr std::size_t kRows = 1024, kOneOf = 64;
   constexpr double kRounding = 0x1p-45, kInfinity = std::numeric_limits<double>::infinity();
-  const std::size_t rows = std::min(kRows, graph.n);
+  const std::size_t rows = std::min(kRows, graph.n / 16);
   auto* steps = space.take<double>(rows);
   std::size_t found = 0;
   for (std::size_t k = 0; k < rows; ++k) {
@@ -76,9 +77,10 @@ double usual_step(const Graph& graph, Workspace& space) {
     }
     if (step < kInfinity) steps[found++] = step;
   }
-  if (found == 0) return 0.0;
-  std::nth_element(steps, steps + found / 2, steps + found);
-  return steps[found / 2];
+  std::sort(steps, steps + found);
+  std::size_t equal = 0;
+  for (std::size_t k = 1; k < found; ++k) equal += steps[k] == steps[k - 1];
+  return equal > found / kOneOf ? steps[found / 2] : 0.0;
 }
 
 // The k-th of n in an order that jumps: each number below n comes once.
@@ -142,7 +144,7 @@ class RowSample {
   bool guess(Start* start) {
     if (rows_ == 0) return true;
     reserve();
-    noise_.size = kNoise * usual_step(graph_, space_);
+    noise_.size = kNoise * common_step(graph_, space_);
     if (!solve_sample() || !solve_close()) return false;
     *start = {v_, order_, best_};
     return order_by_margin(graph_, noise_, v_, order_, best_, space_, interrupt_);
