@@ -21,6 +21,7 @@
 #include "kernels/kernel_table.hpp"
 #include "transport/exact_sum.hpp"
 #include "transport/interrupt.hpp"
+#include "transport/node_sort.hpp"
 #include "transport/spanning_tree.hpp"
 #include "transport/workspace.hpp"
 
@@ -90,9 +91,10 @@ class NetworkSimplex {
       std::copy_n(from.order, n, queue);
     } else {
       for (std::size_t i = 0; i < n; ++i) queue[i] = static_cast<Node>(i);
-      std::sort(queue, queue + n, [supply](Node x, Node y) {
+      const auto heavier = [supply](Node x, Node y) {
         return supply[x] > supply[y] || (supply[x] == supply[y] && x < y);
-      });
+      };
+      if (!sort_nodes(queue, n, order_, heavier, interrupt_)) return false;
     }
     std::size_t open_rows = n, open_columns = m, next = 0, end = n;
     for (std::size_t k = 0; k < end; ++k) {

@@ -14,6 +14,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -21,6 +22,7 @@
 #include "transport/dense_graph.hpp"
 #include "transport/interrupt.hpp"
 #include "transport/network_simplex.hpp"
+#include "transport/node_sort.hpp"
 #include "transport/perturbation.hpp"
 #include "transport/workspace.hpp"
 
@@ -119,10 +121,10 @@ bool order_by_margin(const Graph& graph, Noise noise, const double* v, Node* ord
     margin[i] = difference >= 0.0 ? difference : 0.0;  // NaN: the caller's matrix has changed
     order[i] = static_cast<Node>(i);
   }
-  std::sort(order, order + graph.n, [margin](Node x, Node y) {
+  const auto surer = [margin](Node x, Node y) {
     return margin[x] > margin[y] || (margin[x] == margin[y] && x < y);
-  });
-  return true;
+  };
+  return sort_nodes(order, graph.n, space.take<Node>(graph.n), surer, interrupt);
 }
 
 template <class Graph>
@@ -172,7 +174,7 @@ class RowSample {
     const auto heavier = [this](Node x, Node y) {
       return supply_[x] > supply_[y] || (supply_[x] == supply_[y] && x < y);
     };
-    std::sort(order_, order_ + n, heavier);
+    if (!sort_nodes(order_, n, best_, heavier, interrupt_)) return false;
     std::int64_t sampled = 0, given = 0;
     const Jumps jumps(rows_);
     for (std::size_t k = 0; k < rows_; ++k) {
@@ -223,7 +225,7 @@ class RowSample {
         return true;  // the guess was not that good
       }
     }
-    std::sort(order_, order_ + close);
+    if (!sort_nodes(order_, close, best_, std::less<>(), interrupt_)) return false;
     if (close == 0) return true;
     const Jumps jumps(close);
     for (std::size_t k = 0; k < close; ++k)
