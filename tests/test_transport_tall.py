@@ -28,6 +28,15 @@ def instance(kind, n, m, seed=0):
         cost[:, 0] = 0.0
     elif kind == "ties":
         cost = rng.integers(0, 4, (n, m)).astype(float)
+    elif kind == "zeros and ones":
+        cost = cost.round()
+    elif kind == "sevenths":
+        cost = np.floor(3 * cost + 1) / 7
+    elif kind == "along a line":
+        cost = np.outer(np.sort(rng.random(n)), 1.0 + np.arange(m))
+    elif kind == "a cost that forbids":
+        cost = np.floor(3 * cost)
+        cost[rng.random((n, m)) < 0.01] = 1e9
     elif kind == "all equal":
         cost[:] = 0.5
     elif kind == "unequal masses":
@@ -57,6 +66,10 @@ KINDS = [
     "uniform",
     "one column is best",
     "ties",
+    "zeros and ones",
+    "sevenths",
+    "along a line",
+    "a cost that forbids",
     "all equal",
     "unequal masses",
     "masses with fractions",
@@ -92,6 +105,16 @@ def test_as_an_assignment(kind):
     i, j = linear_sum_assignment(cost[:, columns])
     want = cost[i, columns[j]].sum()
     assert isf.emd(a, b, cost) == pytest.approx(want, rel=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(50_000, 8), (60_000, 40)], ids=str)
+@pytest.mark.parametrize(
+    "kind", ["ties", "zeros and ones", "sevenths", "along a line", "a cost that forbids"]
+)
+def test_a_good_start_leaves_few_pivots(kind, shape):
+    """A pivot may take a pass over all rows: 10,000 took half a second, and 110,000,000 took 15."""
+    a, b, cost = instance(kind, *shape, seed=1)
+    assert isf.transport(a, b, cost).pivots < shape[0] / 4
 
 
 def test_forbidden_arcs():

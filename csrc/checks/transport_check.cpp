@@ -9,6 +9,7 @@
 #include "check.hpp"
 #include "imgsim/transport.hpp"
 #include "imgsim/transport_batch.hpp"
+#include "transport/node_sort.hpp"
 #include "transport/row_sample.hpp"
 #include "transport_instance.hpp"
 
@@ -180,6 +181,28 @@ void check_a_sample_of_no_numbers() {
     expect(std::isfinite(start.potentials[j]), "a potential of a sample");
 }
 
+void check_sorting() {
+  for (const std::size_t n :
+       std::initializer_list<std::size_t>{0, 1, 32767, 32768, 32769, 65537, 200000}) {
+    std::vector<double> keys(n);
+    std::vector<Node> order(n), room(n);
+    for (std::size_t k = 0; k < n; ++k) {
+      keys[k] = static_cast<double>(below(1000));
+      order[k] = static_cast<Node>(k);
+    }
+    const auto less = [&](Node x, Node y) {
+      const double a = keys[static_cast<std::size_t>(x)], b = keys[static_cast<std::size_t>(y)];
+      return a < b || (a == b && x < y);
+    };
+    std::vector<Node> want = order;
+    std::sort(want.begin(), want.end(), less);
+    const Cancel cancel;
+    Interrupt interrupt(cancel);
+    expect(sort_nodes(order.data(), n, room.data(), less, interrupt) && order == want,
+           "sorted nodes");
+  }
+}
+
 void check_batches() {
   const std::size_t rows = 12, bins = 40;
   Instance shared(bins, bins, 2, Ground::euclidean, Data::real, Unequal::normalize);
@@ -226,6 +249,7 @@ int main(int argc, char** argv) {
     check_recomputed_costs();
     check_outcomes();
     check_a_sample_of_no_numbers();
+    check_sorting();
     check_batches();
     std::printf("digest %016llx\n", static_cast<unsigned long long>(digest));
   });

@@ -21,6 +21,7 @@
 #include "kernels/kernel_table.hpp"
 #include "transport/exact_sum.hpp"
 #include "transport/interrupt.hpp"
+#include "transport/node_sort.hpp"
 #include "transport/spanning_tree.hpp"
 #include "transport/workspace.hpp"
 
@@ -57,6 +58,7 @@ class StepClock {
 struct Start {
   const double* potentials = nullptr;  // of the columns; null: all 0
   const Node* order = nullptr;         // of the rows; null: the heaviest first
+  const Node* columns = nullptr;       // that each row is to have; null: the cheapest
 };
 
 template <class Graph, std::size_t Words, class Clock>
@@ -89,16 +91,19 @@ class NetworkSimplex {
       std::copy_n(from.order, n, queue);
     } else {
       for (std::size_t i = 0; i < n; ++i) queue[i] = static_cast<Node>(i);
-      std::sort(queue, queue + n, [supply](Node x, Node y) {
+      const auto heavier = [supply](Node x, Node y) {
         return supply[x] > supply[y] || (supply[x] == supply[y] && x < y);
-      });
+      };
+      if (!sort_nodes(queue, n, order_, heavier, interrupt_)) return false;
     }
     std::size_t open_rows = n, open_columns = m, next = 0, end = n;
     for (std::size_t k = 0; k < end; ++k) {
       if (interrupt_.due(graph_.row_weight())) return false;
       const auto i = static_cast<std::size_t>(queue[k]);
       const auto row = static_cast<Node>(m + i);
-      const std::size_t j = cheapest_column(i);
+      const bool wishes =
+          k < n && from.columns != nullptr && is_open(static_cast<std::size_t>(from.columns[i]));
+      const std::size_t j = wishes ? static_cast<std::size_t>(from.columns[i]) : cheapest_column(i);
       if (open_columns == 1 || (open_rows > 1 && supply[i] < demand[j])) {
         order_[next++] = row;
         tree_.attach(row, static_cast<Node>(j), supply[i]);
@@ -327,11 +332,12 @@ class NetworkSimplex {
   std::size_t cheapest_column(std::size_t i) const {
     std::size_t j = graph_.is_rough() ? graph_.rough_cheapest(i, v_rough_) : graph_.cheapest(i, v_);
     // If the caller's matrix changes in between, or costs are infinite in single precision.
-    const auto is_open = [this](std::size_t k) { return k < graph_.m && v_[k] > -kInfinity; };
     if (!is_open(j))
       for (j = 0; !is_open(j);) ++j;
     return j;
   }
+
+  bool is_open(std::size_t j) const { return j < graph_.m && v_[j] > -kInfinity; }
 
   // No row finds the column the cheapest any more.
   void close(std::size_t j) {

@@ -4,6 +4,9 @@
 // another, and pivots times rows grow with the square of the rows: 100,000 x 2 took 11 s where all
 // rows like one column best, 300,000 x 8 took 33 s. So a sample of the rows is solved first, in the
 // same way; then those rows whose choice of a column is a close one, with the others at their best.
+// Where many rows have several best columns, as with few different costs, none of that would say
+// how many of them each column gets, so all costs get a little noise. Rows are sampled in no order
+// that their costs could follow: the few potentials would move by a little with each of them again.
 // Only the start of the simplex depends on any of that, not what it finds.
 #pragma once
 
@@ -11,12 +14,15 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <numeric>
 
 #include "kernels/kernel_table.hpp"
 #include "transport/dense_graph.hpp"
 #include "transport/interrupt.hpp"
 #include "transport/network_simplex.hpp"
+#include "transport/node_sort.hpp"
 #include "transport/perturbation.hpp"
 #include "transport/workspace.hpp"
 
@@ -42,18 +48,67 @@ inline double bytes_of_samples(std::size_t n, std::size_t m) {
   return static_cast<double>(costs * sizeof(double)) * 8 / 7;
 }
 
+// What is added to costs, so that no two of a row are equal.
+struct Noise {
+  double size = 0.0;
+  double operator()(std::size_t i, std::size_t j) const {
+    if (size == 0.0) return 0.0;
+    std::uint64_t mixed = (i + 1) * 0x9E3779B97F4A7C15U + j * 0xBF58476D1CE4E5B9U;
+    mixed = (mixed ^ mixed >> 31) * 0x94D049BB133111EBU;
+    return size * static_cast<double>(mixed >> 40) * 0x1p-24;
+  }
+};
+
+// By how much the cheapest column of most rows is better than the next that is not as cheap; 0
+// where nearly all rows differ in that, so that costs need no noise.
+template <class Graph>
+double common_step(const Graph& graph, Workspace& space) {
+  constexpr std::size_t kRows = 1024, kOneOf = 64;
+  constexpr double kRounding = 0x1p-45, kInfinity = std::numeric_limits<double>::infinity();
+  const std::size_t rows = std::min(kRows, graph.n / 16);
+  auto* steps = space.take<double>(rows);
+  std::size_t found = 0;
+  for (std::size_t k = 0; k < rows; ++k) {
+    const std::size_t i = k * graph.n / rows;
+    double least = kInfinity, step = kInfinity;
+    for (std::size_t j = 0; j < graph.m; ++j) least = std::min(least, graph.cost(i, j));
+    for (std::size_t j = 0; j < graph.m; ++j) {
+      const double cost = graph.cost(i, j), more = cost - least;
+      if (more > kRounding * std::max(std::fabs(cost), std::fabs(least)))
+        step = std::min(step, more);
+    }
+    if (step < kInfinity) steps[found++] = step;
+  }
+  std::sort(steps, steps + found);
+  std::size_t equal = 0;
+  for (std::size_t k = 1; k < found; ++k) equal += steps[k] == steps[k - 1];
+  return equal > found / kOneOf ? steps[found / 2] : 0.0;
+}
+
+// The k-th of n in an order that jumps: each number below n comes once.
+class Jumps {
+ public:
+  explicit Jumps(std::size_t n) : n_(n), step_(n * 5 / 8 + 1) {
+    while (std::gcd(step_, n_) != 1) ++step_;
+  }
+  std::size_t operator()(std::size_t k) const { return k * step_ % n_; }
+
+ private:
+  std::size_t n_, step_;
+};
+
 // Rows whose best column, at prices v, is far better than their second first, and those columns.
 // False when interrupted.
 template <class Graph>
-bool order_by_margin(const Graph& graph, const double* v, Node* order, Node* best, Workspace& space,
-                     Interrupt& interrupt) {
+bool order_by_margin(const Graph& graph, Noise noise, const double* v, Node* order, Node* best,
+                     Workspace& space, Interrupt& interrupt) {
   auto* margin = space.take<double>(graph.n);
   for (std::size_t i = 0; i < graph.n; ++i) {
     if (interrupt.due(graph.row_weight())) return false;
     double least = std::numeric_limits<double>::infinity(), second = least;
     best[i] = 0;
     for (std::size_t j = 0; j < graph.m; ++j) {
-      const double cost = graph.cost(i, j) - v[j];
+      const double cost = graph.cost(i, j) + noise(i, j) - v[j];
       if (cost < least) {
         second = least;
         least = cost;
@@ -66,10 +121,10 @@ bool order_by_margin(const Graph& graph, const double* v, Node* order, Node* bes
     margin[i] = difference >= 0.0 ? difference : 0.0;  // NaN: the caller's matrix has changed
     order[i] = static_cast<Node>(i);
   }
-  std::sort(order, order + graph.n, [margin](Node x, Node y) {
+  const auto surer = [margin](Node x, Node y) {
     return margin[x] > margin[y] || (margin[x] == margin[y] && x < y);
-  });
-  return true;
+  };
+  return sort_nodes(order, graph.n, space.take<Node>(graph.n), surer, interrupt);
 }
 
 template <class Graph>
@@ -91,13 +146,16 @@ class RowSample {
   bool guess(Start* start) {
     if (rows_ == 0) return true;
     reserve();
+    noise_.size = kNoise * common_step(graph_, space_);
     if (!solve_sample() || !solve_close()) return false;
-    *start = {v_, order_};
-    return order_by_margin(graph_, v_, order_, best_, space_, interrupt_);
+    *start = {v_, order_, best_};
+    return order_by_margin(graph_, noise_, v_, order_, best_, space_, interrupt_);
   }
 
  private:
-  static constexpr double kTolerance = 0x1p-40;  // of the largest cost
+  static constexpr double kTolerance = 0x1p-40, kLeastTolerance = 0x1p-49;  // of the largest cost
+  static constexpr double kNoise = 0x1p-20;                                 // of the usual step
+  static constexpr double kSmallNoise = 0x1p-12;  // of the noise: no larger tolerance
   static constexpr double kErrors = 8.0;  // that the guess may make, by root of rows: measured
 
   void reserve() {
@@ -116,11 +174,12 @@ class RowSample {
     const auto heavier = [this](Node x, Node y) {
       return supply_[x] > supply_[y] || (supply_[x] == supply_[y] && x < y);
     };
-    std::sort(order_, order_ + n, heavier);
+    if (!sort_nodes(order_, n, best_, heavier, interrupt_)) return false;
     std::int64_t sampled = 0, given = 0;
+    const Jumps jumps(rows_);
     for (std::size_t k = 0; k < rows_; ++k) {
-      const std::size_t first = k * n / rows_, part = (k + 1) * n / rows_ - first;
-      const std::uint64_t mixed = (k + 1) * 0x9E3779B97F4A7C15U;  // any of the part, no period
+      const std::size_t p = jumps(k), first = p * n / rows_, part = (p + 1) * n / rows_ - first;
+      const std::uint64_t mixed = (p + 1) * 0x9E3779B97F4A7C15U;  // any of the part, no period
       if (!take_row(static_cast<std::size_t>(order_[first + (mixed >> 32) % part]), k))
         return false;
       sampled += some_supply_[k];
@@ -142,7 +201,7 @@ class RowSample {
   // give them.
   bool solve_close() {
     const std::size_t n = graph_.n, m = graph_.m;
-    if (!order_by_margin(graph_, v_, order_, best_, space_, interrupt_)) return false;
+    if (!order_by_margin(graph_, noise_, v_, order_, best_, space_, interrupt_)) return false;
     // Clear choices stay as they are, but for some of each column.
     auto* room = space_.take<double>(m);
     double all = 0.0;
@@ -166,9 +225,11 @@ class RowSample {
         return true;  // the guess was not that good
       }
     }
-    std::sort(order_, order_ + close);
+    if (!sort_nodes(order_, close, best_, std::less<>(), interrupt_)) return false;
+    if (close == 0) return true;
+    const Jumps jumps(close);
     for (std::size_t k = 0; k < close; ++k)
-      if (!take_row(static_cast<std::size_t>(order_[k]), k)) return false;
+      if (!take_row(static_cast<std::size_t>(order_[jumps(k)]), k)) return false;
     return solve_rows(close, false);
   }
 
@@ -179,7 +240,7 @@ class RowSample {
   bool take_row(std::size_t i, std::size_t k) {
     const std::size_t m = graph_.m, padded = graph_.padded;
     some_supply_[k] = supply_[i];
-    for (std::size_t j = 0; j < m; ++j) costs_[k * padded + j] = graph_.cost(i, j);
+    for (std::size_t j = 0; j < m; ++j) costs_[k * padded + j] = graph_.cost(i, j) + noise_(i, j);
     std::fill(costs_ + k * padded + m, costs_ + (k + 1) * padded,
               std::numeric_limits<double>::infinity());
     return !interrupt_.due(graph_.row_weight());
@@ -195,15 +256,17 @@ class RowSample {
       if (!fewer.guess(&start)) return false;
     } else {
       auto* order = space_.take<Node>(rows);
-      if (!order_by_margin(some, v_, order, best_, space_, interrupt_)) return false;
-      start = {v_, order};
+      if (!order_by_margin(some, Noise{}, v_, order, best_, space_, interrupt_)) return false;
+      start = {v_, order, best_};
     }
     perturb(some_supply_, rows, some_demand_, m);
     NetworkSimplex<DenseGraph, 0, NoClock> method(some, largest_, space_, interrupt_,
                                                   NoClock(nullptr));
     if (!method.start(start, some_supply_, some_demand_, space_)) return false;
     const auto most_pivots = 16 * static_cast<std::int64_t>(rows + m);
-    if (method.run(kTolerance * largest_, most_pivots) == TransportStatus::cancelled) return false;
+    const double tolerance =
+        std::clamp(kSmallNoise * noise_.size, kLeastTolerance * largest_, kTolerance * largest_);
+    if (method.run(tolerance, most_pivots) == TransportStatus::cancelled) return false;
     if (are_numbers(method.v()))  // or the caller's matrix has changed
       std::copy_n(method.v(), m, v_);
     return true;
@@ -212,6 +275,7 @@ class RowSample {
   const Graph& graph_;
   std::size_t rows_;
   double largest_;
+  Noise noise_;
   const std::int64_t *supply_, *demand_;
   Workspace& space_;
   Interrupt& interrupt_;
