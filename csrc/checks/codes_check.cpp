@@ -64,8 +64,8 @@ void check_bounds(std::size_t bins, const double* positions, const std::string& 
   const auto codes = CodeArrays<std::uint8_t>::in(bytes.data(), kRows);
   for (std::size_t r = 0; r < kRows; ++r) {
     coder.encode(coder.areas(sums.row(r), sums.total(r)), codes, r);
-    expect(codes.lost[r] <= CdfCoder::kMostLost, "lost, " + where);
-    expect(codes.spread[r] < 255, "spread, " + where);
+    expect(codes.lost(r) <= CdfCoder::kMostLost, "lost, " + where);
+    expect(codes.spread(r) < 255, "spread, " + where);
   }
   double tightest = 0.0;
   for (std::size_t a = 0; a < kRows; ++a) {
@@ -73,12 +73,12 @@ void check_bounds(std::size_t bins, const double* positions, const std::string& 
       const double distance = metric.between(sums, a, sums, b);
       const std::uint32_t rough = differences(codes.coarse_of(a), codes.coarse_of(b));
       const CdfAreas query = coder.areas(sums.row(a), sums.total(a));
-      const auto lost = static_cast<std::uint32_t>(codes.lost[a] + codes.lost[b]);
+      const auto lost = static_cast<std::uint32_t>(codes.lost(a) + codes.lost(b));
       const double bound =
-          coder.lower_bound(query, codes.coarse_of(b), codes.fine_of(b), codes.lost[b]);
+          coder.lower_bound(query, codes.coarse_of(b), codes.fine_of(b), codes.lost(b));
       expect(bound <= distance, "bound above the distance, " + where);
-      expect(coder.upper_bound(query, codes.coarse_of(b), codes.fine_of(b), codes.lost[b],
-                               codes.spread[b]) >= distance,
+      expect(coder.upper_bound(query, codes.coarse_of(b), codes.fine_of(b), codes.lost(b),
+                               codes.spread(b)) >= distance,
              "bound below the distance, " + where);
       expect(rough <= coder.limit(distance, lost), "limit below a near row, " + where);
       if (distance > 0.0) tightest = std::max(tightest, bound / distance);

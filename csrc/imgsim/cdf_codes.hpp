@@ -26,7 +26,8 @@
 namespace imgsim {
 
 constexpr std::size_t kHalfCode = 8;                   // bytes of either half
-constexpr std::size_t kCodeBytes = 2 * kHalfCode + 2;  // of a row, with what it lost and its spread
+constexpr std::size_t kRest = kHalfCode + 2;           // the fine half, what is lost, the spread
+constexpr std::size_t kCodeBytes = kHalfCode + kRest;  // of a row
 
 // What a code is rounded from, in units.
 struct CdfAreas {
@@ -34,17 +35,17 @@ struct CdfAreas {
   double spread;
 };
 
-// Where the codes of some rows are: one array after the other.
+// Where the codes of some rows are: all coarse halves, then of each row the rest.
 template <class Byte>
 struct CodeArrays {
-  Byte *coarse, *fine, *lost, *spread;
+  Byte *coarse, *rest;
 
   // Of n rows in one piece of n * kCodeBytes bytes.
-  static CodeArrays in(Byte* bytes, std::size_t n) {
-    return {bytes, bytes + n * kHalfCode, bytes + 2 * n * kHalfCode, bytes + 2 * n * kHalfCode + n};
-  }
+  static CodeArrays in(Byte* bytes, std::size_t n) { return {bytes, bytes + n * kHalfCode}; }
   Byte* coarse_of(std::size_t row) const { return coarse + row * kHalfCode; }
-  Byte* fine_of(std::size_t row) const { return fine + row * kHalfCode; }
+  Byte* fine_of(std::size_t row) const { return rest + row * kRest; }
+  Byte& lost(std::size_t row) const { return rest[row * kRest + kHalfCode]; }
+  Byte& spread(std::size_t row) const { return rest[row * kRest + kHalfCode + 1]; }
 };
 
 class CdfCoder {

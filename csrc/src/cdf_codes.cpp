@@ -101,8 +101,8 @@ void CdfCoder::encode(const CdfAreas& areas, const CodeArrays<std::uint8_t>& cod
   for (std::size_t p = 0; p < kHalfCode; ++p)
     lost += std::max(put(areas.coarse[p], codes.coarse_of(row) + p),
                      put(areas.fine[p], codes.fine_of(row) + p));
-  codes.lost[row] = rounded_up(lost, kLostParts);
-  codes.spread[row] = rounded_up(areas.spread, kSpreadParts);
+  codes.lost(row) = rounded_up(lost, kLostParts);
+  codes.spread(row) = rounded_up(areas.spread, kSpreadParts);
 }
 
 std::uint32_t CdfCoder::limit(double distance, std::uint32_t lost) const {

@@ -140,12 +140,12 @@ struct Search {
   double lower_bound(std::size_t query, Place at) const {
     const auto& codes = parts.codes(at.part);
     return coder.lower_bound(query_areas[query], codes.coarse_of(at.row), codes.fine_of(at.row),
-                             codes.lost[at.row]);
+                             codes.lost(at.row));
   }
   double upper_bound(std::size_t query, Place at) const {
     const auto& codes = parts.codes(at.part);
     return coder.upper_bound(query_areas[query], codes.coarse_of(at.row), codes.fine_of(at.row),
-                             codes.lost[at.row], codes.spread[at.row]);
+                             codes.lost(at.row), codes.spread(at.row));
   }
 };
 
@@ -180,10 +180,14 @@ class Left {
     const std::size_t n = std::min(search.k, candidates_.size());
     std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n),
                      candidates_.end());
+    for (std::size_t i = 0; i < n; ++i) search.parts.fetch(candidates_[i].at);
     for (std::size_t i = 0; i < n; ++i) push(search, query, candidates_[i].at, exact, thresholds);
     candidates_.erase(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n));
     prune(thresholds->of(query));
+    long_ = candidates_.size() + kFew;
+    has_looked_ = true;
   }
+  bool has_looked() const { return has_looked_; }
 
   // Looks at all that could be near, nearest bound first.
   void finish(const Search& search, std::size_t query, Exact* exact, Thresholds* thresholds) {
@@ -218,11 +222,12 @@ class Left {
         candidates_.end());
   }
 
-  static constexpr std::size_t kFew = 256;
+  static constexpr std::size_t kFew = 128;
 
   TopK best_;
   std::vector<Candidate> candidates_;
   std::size_t long_ = kFew;
+  bool has_looked_ = false;
 };
 
 // One thread's part of the rows, for all queries.
@@ -237,6 +242,7 @@ class Scan {
         near_(new std::uint32_t[kBlock]) {}
 
   void block(std::size_t number) {
+    ++blocks_;
     const Place at = search_.parts.block(number);
     const std::size_t rows = search_.parts.block_rows(number);
     // Several queries share what is in the cache.
@@ -245,12 +251,17 @@ class Scan {
       piece({at.part, at.row + static_cast<std::uint32_t>(first)}, std::min(step, rows - first));
   }
 
-  std::vector<Left>& left() { return left_; }
+  // To be called when there are no more blocks.
+  std::vector<Left>& left() {
+    take();
+    return left_;
+  }
   const Exact& exact() const { return exact_; }
 
  private:
   static constexpr std::size_t kKept = 4096, kKeptInAll = std::size_t{1} << 22;
   static constexpr std::size_t kFewRows = 512;
+  static constexpr std::size_t kTogether = 48;  // that wait for memory together
 
   struct Near {
     std::size_t query;
@@ -270,20 +281,20 @@ class Scan {
       if (done < rows)
         list(q, {begin.part, begin.row + static_cast<std::uint32_t>(done)}, rows - done);
     }
-    take();
+    if (listed_.size() >= kTogether) take();
   }
 
   // Rows from `first` on whose coarse half is near; the rest of their codes is on its way.
   void list(std::size_t query, Place first, std::size_t rows) {
     const CodeArrays<const std::uint8_t>& codes = search_.parts.codes(first.part);
-    const std::uint32_t lost = search_.query_codes.lost[query] + CdfCoder::kMostLost;
+    const std::uint32_t lost = search_.query_codes.lost(query) + CdfCoder::kMostLost;
     const std::size_t n =
         kernels().near_codes(codes.coarse_of(first.row), rows, search_.query_codes.coarse_of(query),
                              search_.coder.limit(thresholds_->of(query), lost), near_.get());
     for (std::size_t i = 0; i < n; ++i) {
       const Place at{first.part, first.row + near_[i]};
       prefetch(codes.fine_of(at.row));
-      prefetch(codes.lost + at.row);
+      prefetch(&codes.lost(at.row));
       listed_.push_back({query, at});
     }
   }
@@ -300,9 +311,12 @@ class Scan {
     listed_.clear();
   }
 
+  // A search of few rows looks at none before it has seen all; one of many looks early, so that
+  // thresholds are good, and then again and again, because they get better.
   void shorten(std::size_t query, Left* left) {
-    left->tighten(search_, query, thresholds_);
-    if (left->size() > most_) left->look(search_, query, &exact_, thresholds_);
+    if (!left->has_looked()) left->tighten(search_, query, thresholds_);
+    if (left->has_looked() || left->size() > most_ || blocks_ > 1)
+      left->look(search_, query, &exact_, thresholds_);
     // Rows that all look alike: no bound helps.
     if (left->size() > most_) left->finish(search_, query, &exact_, thresholds_);
   }
@@ -314,6 +328,7 @@ class Scan {
   std::size_t most_;
   std::unique_ptr<std::uint32_t[]> near_;
   std::vector<Near> listed_;
+  std::size_t blocks_ = 0;
 };
 
 void note(const Exact& exact, CodedResult* result) {
@@ -327,9 +342,11 @@ void search_rows(const Search& search, double radius, std::size_t threads, const
   const std::size_t queries = search.queries.rows(), pieces = search.parts.blocks();
   Thresholds thresholds(queries, radius);
   const double block_time = 0.4 * static_cast<double>(kBlock * queries);
-  const auto grain = static_cast<std::size_t>(
-      std::clamp(kNanosecondsPerPiece / block_time, 1.0, static_cast<double>(pieces) + 1.0));
   const std::size_t scanning = useful_threads(threads, block_time * static_cast<double>(pieces));
+  // Short enough that no thread waits long for the last piece of another.
+  const double fair = static_cast<double>(pieces) / static_cast<double>(32 * scanning);
+  const auto grain =
+      static_cast<std::size_t>(std::max(1.0, std::min(kNanosecondsPerPiece / block_time, fair)));
   // A thread goes on with the lists of a piece that is done.
   std::vector<std::unique_ptr<Scan>> idle;
   std::mutex choosing;
@@ -350,8 +367,9 @@ void search_rows(const Search& search, double radius, std::size_t threads, const
       });
   std::vector<Left> left(queries, Left(search.k));
   for (const auto& part : idle) {
+    const std::vector<Left>& found = part->left();
+    for (std::size_t q = 0; q < queries; ++q) left[q].merge(found[q]);
     note(part->exact(), result);
-    for (std::size_t q = 0; q < queries; ++q) left[q].merge(part->left()[q]);
   }
   if (result->cancelled) return;
   // What is merged when does not matter, because the order by (distance, index) is total.
@@ -459,7 +477,7 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
   if (result.bad_query != kNoBadRow) return result;
   const QueryCodes codes(coder, sums);
   const Search search{metric, coder, sums, codes.areas, codes.arrays(), all, 0};
-  const std::uint32_t limit = coder.limit(radius, codes.arrays().lost[0] + CdfCoder::kMostLost);
+  const std::uint32_t limit = coder.limit(radius, codes.arrays().lost(0) + CdfCoder::kMostLost);
   std::mutex merging;
   constexpr std::size_t kGrain = 16;  // blocks
   const double time = 0.4 * static_cast<double>(all.blocks() * kBlock);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from imgsim_fast.measures.base import Measure
 
 # Rows, their codes, and which of them are to be left out (nonzero), if any.
 Part = tuple[NDArray[Any], NDArray[np.uint8], NDArray[np.uint8] | None]
+_LARGE = 1 << 26  # bytes of rows
 PIECE = 1 << 22  # bytes of rows that are encoded together
 _Found = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -50,6 +52,7 @@ class CodedParts:
         self._parts = tuple(parts)
         self._names = names
         self._starts = np.cumsum([0, *(len(part[0]) for part in parts)])
+        self._advise("MADV_RANDOM")  # one row here, one there: what follows it is not worth reading
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -63,12 +66,30 @@ class CodedParts:
             distances, rows, _ = _core.nearest_coded(
                 self._coder, queries, self._parts, k, radius, threads
             )
+        self._forget_rows()
         return distances, rows
 
     def within(self, query: NDArray[Any], radius: float, threads: int) -> _Found:
         """Distances and numbers of all within the radius of the only query."""
         with self._named(query):
-            return _core.within_coded(self._coder, query, self._parts, radius, threads)
+            found = _core.within_coded(self._coder, query, self._parts, radius, threads)
+        self._forget_rows()
+        return found
+
+    def _forget_rows(self) -> None:
+        """Take the rows that were looked at out of this process, not out of the system's cache.
+
+        Each brings its neighbours in the file with it, so that what is mapped would grow by some
+        50 MB with each search.
+        """
+        self._advise("MADV_DONTNEED")
+
+    def _advise(self, name: str) -> None:
+        advice = getattr(mmap, name, None)  # not everywhere
+        for rows, _, _ in self._parts:
+            mapped = getattr(rows.base, "_mmap", None)
+            if mapped is not None and advice is not None and rows.nbytes >= _LARGE:
+                mapped.madvise(advice)
 
     def place(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
         """Part and row in it of rows by number."""
@@ -96,7 +117,6 @@ def wrong_codes(
         return []
     n = len(rows)
     step = max(1, PIECE // (rows.itemsize * coder.bins))
-    starts = np.cumsum([0, 8 * n, 8 * n, n])
     for start in range(0, n, step):
         piece = np.ascontiguousarray(rows[start : start + step])
         made = np.empty(len(piece) * _core.CODE_BYTES, np.uint8)
@@ -105,7 +125,7 @@ def wrong_codes(
         except _core.BadMassError as bad:
             return [f"{name}: row {start + bad.row} is empty"]
         at = 0
-        for first, width in zip(starts, (8, 8, 1, 1), strict=True):
+        for first, width in ((0, 8), (8 * n, _core.CODE_BYTES - 8)):
             size = width * len(piece)
             kept = codes[first + start * width :][:size]
             if (kept != made[at : at + size]).any():

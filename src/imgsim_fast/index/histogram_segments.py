@@ -148,9 +148,9 @@ class SegmentWriter:
 
 
 def _planes(pieces: list[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """Codes of pieces as codes of one: all coarse halves, then all fine ones, and so on."""
+    """Codes of pieces as codes of one: all coarse halves, then of each row the rest."""
     sizes = [len(piece) // _core.CODE_BYTES for piece in pieces]
-    for first, last in ((0, 8), (8, 16), (16, 17), (17, 18)):
+    for first, last in ((0, 8), (8, _core.CODE_BYTES)):
         for size, piece in zip(sizes, pieces, strict=True):
             yield piece[first * size : last * size]
 
