@@ -13,8 +13,9 @@ namespace {
 
 static_assert(kHalfCode == kCode);
 
-constexpr std::size_t kBlock = 16384;
-constexpr std::size_t kCached = 2048;  // rows whose coarse codes stay in the first-level cache
+// Rows of a block: of one query what is read in one go, of several what stays in the first-level
+// cache while they share it.
+constexpr std::size_t kBlock = 16384, kSharedBlock = 2048;
 constexpr double kNanosecondsPerPiece = 2e6;  // a cancel is noticed after at most a few pieces
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -35,12 +36,13 @@ struct Place {
 // The parts of a database, and the codes of each.
 class Parts {
  public:
-  explicit Parts(const std::vector<CodedRows>& rows) : rows_(rows) {
+  // block: rows of a piece of work.
+  Parts(const std::vector<CodedRows>& rows, std::size_t block) : rows_(rows), block_(block) {
     std::size_t first = 0;
     for (const CodedRows& part : rows) {
       first_.push_back(first);
       codes_.push_back(CodeArrays<const std::uint8_t>::in(part.codes, part.masses.rows));
-      for (std::size_t begin = 0; begin < part.masses.rows; begin += kBlock)
+      for (std::size_t begin = 0; begin < part.masses.rows; begin += block)
         blocks_.push_back(
             {static_cast<std::uint32_t>(first_.size() - 1), static_cast<std::uint32_t>(begin)});
       first += part.masses.rows;
@@ -64,13 +66,15 @@ class Parts {
   std::size_t number(Place at) const { return first_[at.part] + at.row; }
 
   std::size_t blocks() const { return blocks_.size(); }
+  std::size_t most_block_rows() const { return block_; }
   Place block(std::size_t i) const { return blocks_[i]; }
   std::size_t block_rows(std::size_t i) const {
-    return std::min(kBlock, masses(blocks_[i].part).rows - blocks_[i].row);
+    return std::min(block_, masses(blocks_[i].part).rows - blocks_[i].row);
   }
 
  private:
   const std::vector<CodedRows>& rows_;
+  std::size_t block_;
   std::vector<std::size_t> first_;
   std::vector<CodeArrays<const std::uint8_t>> codes_;
   std::vector<Place> blocks_;
@@ -239,16 +243,26 @@ class Scan {
         exact_(search.metric, search.queries, search.parts),
         left_(search.queries.rows(), Left(search.k)),
         most_(std::clamp(kKeptInAll / left_.size(), 4 * search.k + 64, 4 * search.k + kKept)),
-        near_(new std::uint32_t[kBlock]) {}
+        near_(new std::uint32_t[search.parts.most_block_rows()]) {}
 
   void block(std::size_t number) {
-    ++blocks_;
-    const Place at = search_.parts.block(number);
+    const Place begin = search_.parts.block(number);
     const std::size_t rows = search_.parts.block_rows(number);
-    // Several queries share what is in the cache.
-    const std::size_t step = left_.size() == 1 ? kBlock : kCached;
-    for (std::size_t first = 0; first < rows; first += step)
-      piece({at.part, at.row + static_cast<std::uint32_t>(first)}, std::min(step, rows - first));
+    for (std::size_t q = 0; q < left_.size(); ++q) {
+      // Few rows at a time until there is something to compare with.
+      std::size_t done = 0;
+      while (done < rows && limit(q) == CdfCoder::kNoLimit) {
+        const std::size_t some = std::min(kFewRows, rows - done);
+        list(q, {begin.part, begin.row + static_cast<std::uint32_t>(done)}, some);
+        take();
+        done += some;
+      }
+      if (done < rows)
+        list(q, {begin.part, begin.row + static_cast<std::uint32_t>(done)}, rows - done);
+      if (listed_.size() >= kManyListed) take();
+    }
+    if (listed_.size() >= kTogether) take();
+    seen_ += rows;
   }
 
   // To be called when there are no more blocks.
@@ -261,36 +275,26 @@ class Scan {
  private:
   static constexpr std::size_t kKept = 4096, kKeptInAll = std::size_t{1} << 22;
   static constexpr std::size_t kFewRows = 512;
+  static constexpr std::size_t kFewSeen = 16384;
   static constexpr std::size_t kTogether = 48;  // that wait for memory together
+  static constexpr std::size_t kManyListed = 65536;
 
   struct Near {
     std::size_t query;
     Place at;
   };
 
-  void piece(Place begin, std::size_t rows) {
-    for (std::size_t q = 0; q < left_.size(); ++q) {
-      // Few rows at a time until there is something to compare with.
-      std::size_t done = 0;
-      while (done < rows && thresholds_->of(q) == kInfinity) {
-        const std::size_t some = std::min(kFewRows, rows - done);
-        list(q, {begin.part, begin.row + static_cast<std::uint32_t>(done)}, some);
-        take();
-        done += some;
-      }
-      if (done < rows)
-        list(q, {begin.part, begin.row + static_cast<std::uint32_t>(done)}, rows - done);
-    }
-    if (listed_.size() >= kTogether) take();
+  std::uint32_t limit(std::size_t query) const {
+    return search_.coder.limit(thresholds_->of(query),
+                               search_.query_codes.lost(query) + CdfCoder::kMostLost);
   }
 
   // Rows from `first` on whose coarse half is near; the rest of their codes is on its way.
   void list(std::size_t query, Place first, std::size_t rows) {
     const CodeArrays<const std::uint8_t>& codes = search_.parts.codes(first.part);
-    const std::uint32_t lost = search_.query_codes.lost(query) + CdfCoder::kMostLost;
     const std::size_t n =
         kernels().near_codes(codes.coarse_of(first.row), rows, search_.query_codes.coarse_of(query),
-                             search_.coder.limit(thresholds_->of(query), lost), near_.get());
+                             limit(query), near_.get());
     for (std::size_t i = 0; i < n; ++i) {
       const Place at{first.part, first.row + near_[i]};
       prefetch(codes.fine_of(at.row));
@@ -315,7 +319,7 @@ class Scan {
   // thresholds are good, and then again and again, because they get better.
   void shorten(std::size_t query, Left* left) {
     if (!left->has_looked()) left->tighten(search_, query, thresholds_);
-    if (left->has_looked() || left->size() > most_ || blocks_ > 1)
+    if (left->has_looked() || left->size() > most_ || seen_ >= kFewSeen)
       left->look(search_, query, &exact_, thresholds_);
     // Rows that all look alike: no bound helps.
     if (left->size() > most_) left->finish(search_, query, &exact_, thresholds_);
@@ -328,7 +332,7 @@ class Scan {
   std::size_t most_;
   std::unique_ptr<std::uint32_t[]> near_;
   std::vector<Near> listed_;
-  std::size_t blocks_ = 0;
+  std::size_t seen_ = 0;
 };
 
 void note(const Exact& exact, CodedResult* result) {
@@ -341,7 +345,7 @@ void search_rows(const Search& search, double radius, std::size_t threads, const
                  std::vector<TopK>* best, CodedResult* result) {
   const std::size_t queries = search.queries.rows(), pieces = search.parts.blocks();
   Thresholds thresholds(queries, radius);
-  const double block_time = 0.4 * static_cast<double>(kBlock * queries);
+  const double block_time = 0.4 * static_cast<double>(search.parts.most_block_rows() * queries);
   const std::size_t scanning = useful_threads(threads, block_time * static_cast<double>(pieces));
   // Short enough that no thread waits long for the last piece of another.
   const double fair = static_cast<double>(pieces) / static_cast<double>(32 * scanning);
@@ -440,10 +444,10 @@ CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries
                           const std::vector<CodedRows>& parts, std::size_t k, double radius,
                           std::size_t threads, const Cancel& cancel, double* distances,
                           std::int64_t* indices) {
-  constexpr std::size_t kQueriesAtOnce = 4096;
+  constexpr std::size_t kQueriesAtOnce = 512, kFewQueries = 4;
   CodedResult result;
   const CdfCoder coder(metric);
-  const Parts all(parts);
+  const Parts all(parts, queries.rows <= kFewQueries ? kBlock : kSharedBlock);
   CdfMatrix sums;
   for (std::size_t first = 0; first < queries.rows; first += kQueriesAtOnce) {
     result.bad_query = sums.assign(queries, first, std::min(first + kQueriesAtOnce, queries.rows));
@@ -471,7 +475,7 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
                          const Cancel& cancel, std::vector<Neighbor>* found) {
   CodedResult result;
   const CdfCoder coder(metric);
-  const Parts all(parts);
+  const Parts all(parts, kBlock);
   CdfMatrix sums;
   result.bad_query = sums.assign(query, 0, 1);
   if (result.bad_query != kNoBadRow) return result;
