@@ -97,6 +97,20 @@ def test_removed_and_changed_images(both, photos):
     assert both[0].verify() == []
 
 
+def test_merging_does_not_hide_damage(tmp_path, photos, monkeypatch):
+    """The merged file gets a checksum of its own, which would fit."""
+    monkeypatch.setattr(build, "_MANY_SMALL", 3)
+    with made(tmp_path / "coded", photos, monkeypatch, True) as coded:
+        path = tmp_path / "coded" / "segment-00000001.rows.npy"
+        data = bytearray(path.read_bytes())
+        data[-8] ^= 1
+        path.write_bytes(data)
+        Image.new("L", (5, 5), 40).save(photos / "more.png")
+        with pytest.raises(IndexCorruptError, match=f"{path.name} is damaged"):
+            coded.add(photos / "more.png")
+        assert any(path.name in problem for problem in coded.verify())
+
+
 def test_merged_segments(tmp_path, photos, monkeypatch):
     monkeypatch.setattr(build, "_MANY_SMALL", 3)
     with (

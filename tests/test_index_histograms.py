@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -22,7 +23,7 @@ from imgsim_fast.errors import (
     InvalidTypeError,
 )
 from imgsim_fast.index import histograms as store
-from imgsim_fast.index.catalog import FILE
+from imgsim_fast.index.catalog import FILE, Catalog
 from imgsim_fast.index.histogram_segments import SegmentWriter
 from imgsim_fast.index.lock import writer_lock
 from tests.cli_tools import runner
@@ -146,7 +147,7 @@ def test_ids(index):
     assert sorted(found.indices.tolist()) == ids
     _, order = wanted(rows[25:26], rows, 30, 64)
     assert found.indices.tolist() == [ids[row] for row in order[0]]
-    for bad in ([1009, 1010], [2000, 2000], [2001, 2000], [-1, 5]):
+    for bad in ([1009, 1010], [2000, 2000], [2001, 2000], [-1, 5], [2**62, -(2**62) - 5]):
         with pytest.raises(InvalidInputError, match="ids must ascend, beginning with 1010"):
             index.add_histograms(rows[:2], ids=bad)
     for bad in (range(2000, 2003), range(2000, 2001)):
@@ -160,13 +161,41 @@ def test_ids(index):
     assert index.verify() == []
 
 
+def test_the_last_ids(index):
+    rows = counts(KINDS[2], 3, 64)
+    index.add_histograms(rows[:1], ids=[2**63 - 2])
+    with pytest.raises(InvalidInputError, match="beyond 2\\*\\*63 - 1"):
+        index.add_histograms(rows[:2])
+    index.add_histograms(rows[:1])
+    for ids in (None, [2**63 - 1]):
+        with pytest.raises(InvalidInputError, match="ids must"):
+            index.add_histograms(rows[:1], ids=ids)
+    assert index.search_histograms(rows[0]).indices.tolist() == [2**63 - 2, 2**63 - 1]
+    assert index.verify() == []
+
+
+class ArrayLike:
+    """As a DataFrame: an array, but iterating it gives something else."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __array__(self, dtype=None, copy=None):
+        return self.rows
+
+    def __iter__(self):
+        return iter("abc")
+
+
 def test_what_rows_may_be(index):
     rows = counts(KINDS[0], 40, 64)
     index.add_histograms(rows[:10].astype(np.int64))
     index.add_histograms(rows[10:20].astype(float).tolist())
     index.add_histograms([rows[20:23], rows[23:23], rows[23:30].astype(np.uint16)])
     index.add_histograms(row[None] for row in rows[30:35])
-    index.add_histograms(np.asfortranarray(rows)[35:])
+    index.add_histograms(np.asfortranarray(rows)[35:37])
+    index.add_histograms(ArrayLike(rows[37:39]))
+    index.add_histograms(rows[39:].astype(np.float16))
     assert index.add_histograms(rows[:0]) == 0
     assert index.add_histograms(iter([])) == 0
     there = np.concatenate([one.rows for one in index._reader.histograms().segments])
@@ -182,6 +211,12 @@ BAD = [
     (np.ones(64), r"rows must have shape \(n, 64\)"),
     (np.eye(64)[:3] * [[1], [1], [0]], r"rows\[2\]: the masses must not all be 0"),
 ]
+
+
+@pytest.mark.parametrize("rows", [5, None, "text", [[1] * 64, [1]], [[1, [2]], [1, 2]]], ids=str)
+def test_what_rows_cannot_be(index, rows):
+    with pytest.raises(InvalidTypeError, match="rows"):
+        index.add_histograms(rows)
 
 
 @pytest.mark.parametrize(("rows", "text"), BAD)
@@ -221,6 +256,78 @@ def test_a_full_disk_leaves_nothing(index, tmp_path, monkeypatch):
     assert not [path for path in (tmp_path / "index").iterdir() if "histograms" in path.name]
 
 
+def test_a_disk_that_stays_full_leaves_nothing(index, tmp_path, monkeypatch):
+    """What is buffered cannot be written when the file is closed either."""
+
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+        def close(self):
+            self.file.close()
+            self.flush()
+
+    class OnFullDisk(SegmentWriter):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self._file = Full(self._file)
+
+    monkeypatch.setattr(store, "SegmentWriter", OnFullDisk)
+    with pytest.raises(OSError, match="No space left"):
+        index.add_histograms(counts(KINDS[0], 9, 64))
+    assert not [path for path in (tmp_path / "index").iterdir() if "histograms" in path.name]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_an_interrupt_during_the_commit_keeps_what_is_published(
+    index, tmp_path, monkeypatch, committed
+):
+    """Ctrl-C during the fsync of a commit is raised after it: the files have their names."""
+    transaction = Catalog.transaction
+
+    @contextlib.contextmanager
+    def interrupted(catalog, *, write):
+        with transaction(catalog, write=write):
+            yield
+            if write and not committed:
+                raise KeyboardInterrupt
+        if write:
+            raise KeyboardInterrupt
+
+    rows = counts(KINDS[0], 9, 64)
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "transaction", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            index.add_histograms(rows)
+    assert index.stats().histograms == (9 if committed else 0)
+    assert len(index.search_histograms(rows[0], 20).indices) == (9 if committed else 0)
+    assert index.verify() == []
+    left = [path for path in (tmp_path / "index").iterdir() if "histograms" in path.name]
+    assert len(left) == (2 if committed else 0)
+
+
+def test_memory_does_not_grow_with_segments(index, monkeypatch):
+    monkeypatch.setattr(store, "_SEGMENT_ROWS", 1000)
+    rows = counts(KINDS[0], 1000, 64)
+
+    def peak(segments):
+        tracemalloc.start()
+        index.add_histograms(rows for _ in range(segments))
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(1)
+    few = peak(2)
+    assert peak(40) < few + 300_000  # codes and ids of 38 more: 988,000 bytes
+
+
 def test_what_a_killed_writer_left_goes(index, tmp_path):
     left = tmp_path / "index" / "histograms-00000007.rows.npy"
     left.write_bytes(b"half")
@@ -250,6 +357,21 @@ def test_small_additions_are_put_together(index, tmp_path):
     assert index.verify() == []
     files = [path for path in (tmp_path / "index").iterdir() if "histograms" in path.name]
     assert len(files) <= 3 * index.stats().segments
+
+
+@pytest.mark.parametrize("part", ["rows", "codes", "ids"])
+def test_putting_together_does_not_hide_damage(index, tmp_path, part):
+    """The new files get checksums of their own, which would fit."""
+    rows = counts(KINDS[0], 9, 64)
+    for start in range(0, 80, 10):
+        index.add_histograms(rows[:1].repeat(2, axis=0), ids=[start, start + 5])
+    path = tmp_path / "index" / f"histograms-00000003.{part}.npy"
+    data = bytearray(path.read_bytes())
+    data[-8] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(IndexCorruptError, match=f"histograms-00000003.{part}.npy is damaged"):
+        index.add_histograms(rows[:1])
+    assert any(path.name in problem for problem in index.verify())
 
 
 def test_images_and_histograms_live_apart(tmp_path):

@@ -276,9 +276,11 @@ class Builder:
         parts: list[Rows] = []
         part_of, row_of, ids = [], [], []
         for record in small:
+            # Checksums are made anew: what is damaged must not get one that fits.
             segment = open_segment(
-                catalog.folder, record, self._measure.row_dtype, self._measure.row_length
-            )
+                catalog.folder, record, self._measure.row_dtype, self._measure.row_length,
+                whole=True,
+            )  # fmt: skip
             alive = np.array(
                 [row for row in range(record.rows) if (record.id, row) not in dead], np.intp
             )

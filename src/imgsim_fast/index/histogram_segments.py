@@ -113,6 +113,7 @@ class SegmentWriter:
         ids = np.concatenate(self._ids)
         follow = int(ids[-1]) - int(ids[0]) == len(ids) - 1
         kept = (0, 0) if follow else self._write("ids", np.dtype(np.int64), iter([ids]))
+        self._codes, self._ids = [], []  # whoever may still discard this keeps no 100 MB for that
         sync_folder(self._folder)
         return HistogramSegment(
             self._number, NAME.format(self._number), self.rows, int(ids[0]), int(ids[-1]),
@@ -141,7 +142,8 @@ class SegmentWriter:
 
     def discard(self) -> None:
         """Remove what has been written."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk refuses what is buffered once more
+            self._file.close()
         for part in ("rows", "codes", "ids"):
             with contextlib.suppress(OSError):
                 os.unlink(self._path(part))
@@ -173,6 +175,14 @@ def open_histograms(folder: str, record: HistogramSegment, bins: int | None) -> 
     return Histograms(record, rows, codes, ids)
 
 
+def sound_histograms(folder: str, record: HistogramSegment, bins: int) -> Histograms:
+    """Map a segment that is to be copied: its checksums are checked, as they will be made anew."""
+    found = open_histograms(folder, record, bins)
+    for problem in _damage(found):
+        raise IndexCorruptError(problem)
+    return found
+
+
 def problems_of_histograms(
     folder: str, record: HistogramSegment, metric: _core.Metric | None
 ) -> list[str]:
@@ -184,25 +194,30 @@ def problems_of_histograms(
         found = open_histograms(folder, record, None if metric is None else metric.bins)
     except (IndexCorruptError, OSError) as error:
         return [str(error)]
-    problems = []
+    problems = _damage(found)
+    if found.ids is not None:
+        ends = (int(found.ids[0]), int(found.ids[-1])) != (record.first_id, record.last_id)
+        if ends or (found.ids[1:] <= found.ids[:-1]).any():
+            problems.append(f"{record.name}: ids do not ascend as the catalogue says")
+    if not problems:
+        problems += wrong_codes(record.name, found.rows, found.codes, metric)
+    return problems
+
+
+def _damage(found: Histograms) -> list[str]:
+    """Read every byte and name the files that do not fit their checksum."""
+    record = found.record
     parts: list[tuple[str, NDArray[Any] | None, int]] = [
         ("rows", found.rows, record.rows_crc),
         ("codes", found.codes, record.codes_crc),
         ("ids", found.ids, record.ids_crc),
     ]
-    for part, array, crc in parts:
-        if array is not None and (actual := _crc(array)) != crc:
-            problems.append(
-                f"{record.name}.{part}.npy is damaged: CRC-32 of its data {actual:08x}; "
-                f"the catalogue says {crc:08x}"
-            )
-    if found.ids is not None:
-        ends = (int(found.ids[0]), int(found.ids[-1])) != (record.first_id, record.last_id)
-        if ends or (np.diff(found.ids) <= 0).any():
-            problems.append(f"{record.name}: ids do not ascend as the catalogue says")
-    if not problems:
-        problems += wrong_codes(record.name, found.rows, found.codes, metric)
-    return problems
+    return [
+        f"{record.name}.{part}.npy is damaged: CRC-32 of its data {actual:08x}; "
+        f"the catalogue says {crc:08x}"
+        for part, array, crc in parts
+        if array is not None and (actual := _crc(array)) != crc
+    ]
 
 
 def _crc(array: NDArray[Any]) -> int:

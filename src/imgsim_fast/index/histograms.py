@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim_fast import _core, _validate
-from imgsim_fast.errors import IndexCorruptError, InvalidInputError
+from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
 from imgsim_fast.index.catalog import Catalog
 from imgsim_fast.index.coding import CodedParts, coder_of
 from imgsim_fast.index.histogram_segments import (
@@ -24,6 +24,7 @@ from imgsim_fast.index.histogram_segments import (
     HistogramSegment,
     SegmentWriter,
     open_histograms,
+    sound_histograms,
 )
 from imgsim_fast.index.search import as_limit
 from imgsim_fast.index.segments import remove_orphans
@@ -74,9 +75,16 @@ def add_histograms(
         if writer is not None:
             written.append(writer.finish())
         if chunks.taken:
-            with catalog.transaction(write=True):
-                catalog.put_histograms(written, replaced=[record.id for record in small])
+            # From here on only the catalogue knows whether they are published: Ctrl-C during the
+            # last fsync of the commit arrives after it.
             undo.pop_all()
+            try:
+                with catalog.transaction(write=True):
+                    catalog.put_histograms(written, replaced=[record.id for record in small])
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    remove_orphans(catalog.folder, catalog.segment_names())
+                raise
     if small and chunks.taken:
         remove_orphans(catalog.folder, catalog.segment_names())
     return chunks.taken
@@ -96,7 +104,7 @@ def _all_of(
     catalog: Catalog, small: list[HistogramSegment], bins: int, chunks: _Chunks
 ) -> Iterator[Chunk]:
     for record in small:
-        found = open_histograms(catalog.folder, record, bins)
+        found = sound_histograms(catalog.folder, record, bins)
         yield found.rows, found.all_ids()
     yield from chunks
 
@@ -104,7 +112,7 @@ def _all_of(
 class _Chunks:
     """What the caller gives, checked a piece at a time, with ids."""
 
-    _ROWS_AT_ONCE = 1 << 16
+    _AT_ONCE = 1 << 22  # numbers
 
     def __init__(self, rows: Any, ids: ArrayLike | None, bins: int, first: int) -> None:
         self._rows = rows
@@ -116,8 +124,9 @@ class _Chunks:
 
     def __iter__(self) -> Iterator[Chunk]:
         for array in self._arrays():
-            for start in range(0, len(array), self._ROWS_AT_ONCE):
-                piece = self._checked(array[start : start + self._ROWS_AT_ONCE])
+            step = max(1, self._AT_ONCE // self._bins)
+            for start in range(0, len(array), step):
+                piece = self._checked(array[start : start + step])
                 self.last_start = self.taken
                 self.taken += len(piece)
                 yield piece, self._numbers(len(piece))
@@ -127,12 +136,17 @@ class _Chunks:
             )
 
     def _arrays(self) -> Iterator[NDArray[Any]]:
-        if isinstance(self._rows, np.ndarray):
-            given: Iterable[Any] = [self._rows]
-        elif isinstance(self._rows, (list, tuple)):
-            given = [np.asarray(self._rows)] if np.ndim(self._rows[:1]) == 2 else self._rows
-        else:
-            given = iter(self._rows)
+        given: Iterable[Any] = [self._rows]
+        if isinstance(self._rows, (list, tuple)):
+            if not (self._rows and _is_row(self._rows[0])):
+                given = self._rows
+        elif not hasattr(self._rows, "__array__"):  # array, DataFrame, tensor
+            try:
+                given = iter(self._rows)
+            except TypeError as error:
+                raise InvalidTypeError(
+                    f"rows must be an array or an iterable of arrays, got {self._rows!r}"
+                ) from error
         for one in given:
             array = _validate.as_real("rows", one)
             if array.ndim != 2 or array.shape[1] != self._bins:
@@ -145,6 +159,8 @@ class _Chunks:
     def _checked(self, piece: NDArray[Any]) -> NDArray[np.uint32]:
         if piece.dtype == ROWS:
             return piece
+        if piece.dtype == np.float16:  # 2**32 is beyond it
+            piece = piece.astype(np.float32)
         bad = ~((piece >= 0) & (piece < 2**32))
         if piece.dtype.kind == "f":
             bad |= piece != np.floor(piece)
@@ -162,15 +178,26 @@ class _Chunks:
             if self.taken > len(self._ids):
                 raise InvalidInputError(f"ids must be one for each row, got {len(self._ids)}")
             return self._ids[self.taken - n : self.taken]
+        if self._next + n > 2**63:
+            raise InvalidInputError(
+                f"ids must be given: {n} from {self._next} on would go beyond 2**63 - 1"
+            )
         self._next += n
-        return np.arange(self._next - n, self._next)
+        return self._next - n + np.arange(n)
+
+
+def _is_row(value: Any) -> bool:
+    try:
+        return np.ndim(value) == 1
+    except ValueError:  # ragged: to be refused with the others
+        return True
 
 
 def _as_ids(ids: ArrayLike, first: int) -> NDArray[np.int64]:
     numbers = _validate.as_integers("ids", ids)
     if numbers.ndim != 1:
         raise InvalidInputError(f"ids must be one-dimensional, got shape {numbers.shape}")
-    if len(numbers) and (numbers[0] < first or (np.diff(numbers) <= 0).any()):
+    if len(numbers) and (numbers[0] < first or (numbers[1:] <= numbers[:-1]).any()):
         raise InvalidInputError(
             f"ids must ascend, beginning with {first} at least: those below are taken, or may be; "
             f"got {numbers[:3].tolist()}..."
