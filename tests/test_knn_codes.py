@@ -10,7 +10,7 @@ from imgsim_fast import _core, _validate
 from imgsim_fast.errors import InvalidInputError
 
 ROWS = 2500  # more than where codes begin to pay
-QUERIES = 9
+QUERIES = 20  # from which codes are made
 
 
 def photographs(rng, n, bins):

@@ -147,6 +147,9 @@ LONG_CALLS = {
     "pdist": "isf.pdist(A, p=2.5, threads=2)",
     "pairs": "isf.wasserstein_1d(A[:, None], A, circular=True)",
     "knn": "isf.knn(A, A, 10, p=2.5, threads=2)",
+    "knn of rows that codes cannot tell apart": (
+        "isf.knn(np.ones((4000, 1024)), np.ones((16000, 1024)), 10, threads=2)"
+    ),
     "embeddings": (
         "isf.Embedding(len, name='x', length=256).values("
         "A[0].astype('f4'), np.broadcast_to(A[1].astype('f4'), (10**7, 256)), 2)"

@@ -44,7 +44,9 @@ CdfCoder::CdfCoder(const Wasserstein1d& metric) : widths_(metric.widths()) {
   per_area_ = 255.0 / longest;
   unit_ = 2.0 * longest / 255.0 * metric.factor();
   if (unit_ < kSmallestUnit) unit_ = 0.0;
+  // Where even the longest distance is no double, bounds would be infinity less infinity.
   slack_ = all * metric.factor() * static_cast<double>(metric.bins() + 64) * 0x1p-50;
+  if (!std::isfinite(slack_)) unit_ = 0.0;
 }
 
 // The spread: at most what the area of all but the mean leaves, sum |F_j - mean| w_j.

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 #include "kernels/kernel_table.hpp"
 
@@ -26,6 +28,35 @@ inline void prefetch(const std::uint8_t* address) {
   (void)address;
 #endif
 }
+
+// A cancel that is also noticed within a piece: where no bound helps, one may take seconds.
+class Interrupt {
+ public:
+  explicit Interrupt(const Cancel& cancel) : cancel_(cancel) {}
+  Interrupt(const Interrupt&) = delete;
+  Interrupt& operator=(const Interrupt&) = delete;
+
+  bool seen() const { return seen_.load(std::memory_order_relaxed); }
+  // Asks, if this is the calling thread and it has not done so for a while.
+  bool ask() {
+    if (seen() || cancel_.poll == nullptr || std::this_thread::get_id() != caller_) return seen();
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::milliseconds(20)) return false;
+    last_ = now;
+    if (cancel_.poll(cancel_.context)) seen_.store(true, std::memory_order_relaxed);
+    return seen();
+  }
+  // For parallel_for().
+  Cancel as_cancel() {
+    return {[](void* self) { return static_cast<Interrupt*>(self)->ask(); }, this};
+  }
+
+ private:
+  const Cancel cancel_;
+  const std::thread::id caller_ = std::this_thread::get_id();
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+  std::atomic<bool> seen_{false};
+};
 
 // A row of the database: number `row` of a part.
 struct Place {
@@ -237,9 +268,10 @@ class Left {
 // One thread's part of the rows, for all queries.
 class Scan {
  public:
-  Scan(const Search& search, Thresholds* thresholds)
+  Scan(const Search& search, Thresholds* thresholds, Interrupt* interrupt)
       : search_(search),
         thresholds_(thresholds),
+        interrupt_(interrupt),
         exact_(search.metric, search.queries, search.parts),
         left_(search.queries.rows(), Left(search.k)),
         most_(std::clamp(kKeptInAll / left_.size(), 4 * search.k + 64, 4 * search.k + kKept)),
@@ -248,7 +280,7 @@ class Scan {
   void block(std::size_t number) {
     const Place begin = search_.parts.block(number);
     const std::size_t rows = search_.parts.block_rows(number);
-    for (std::size_t q = 0; q < left_.size(); ++q) {
+    for (std::size_t q = 0; q < left_.size() && !interrupt_->seen(); ++q) {
       // Few rows at a time until there is something to compare with.
       std::size_t done = 0;
       while (done < rows && limit(q) == CdfCoder::kNoLimit) {
@@ -318,6 +350,7 @@ class Scan {
   // A search of few rows looks at none before it has seen all; one of many looks early, so that
   // thresholds are good, and then again and again, because they get better.
   void shorten(std::size_t query, Left* left) {
+    if (interrupt_->ask()) return;
     if (!left->has_looked()) left->tighten(search_, query, thresholds_);
     if (left->has_looked() || left->size() > most_ || seen_ >= kFewSeen)
       left->look(search_, query, &exact_, thresholds_);
@@ -327,6 +360,7 @@ class Scan {
 
   const Search& search_;
   Thresholds* const thresholds_;
+  Interrupt* const interrupt_;
   Exact exact_;
   std::vector<Left> left_;
   std::size_t most_;
@@ -351,46 +385,49 @@ void search_rows(const Search& search, double radius, std::size_t threads, const
   const double fair = static_cast<double>(pieces) / static_cast<double>(32 * scanning);
   const auto grain =
       static_cast<std::size_t>(std::max(1.0, std::min(kNanosecondsPerPiece / block_time, fair)));
+  Interrupt interrupt(cancel);
   // A thread goes on with the lists of a piece that is done.
   std::vector<std::unique_ptr<Scan>> idle;
   std::mutex choosing;
+  const auto scan = [&](std::size_t first, std::size_t last) {
+    std::unique_ptr<Scan> part;
+    {
+      const std::lock_guard<std::mutex> hold(choosing);
+      if (!idle.empty()) {
+        part = std::move(idle.back());
+        idle.pop_back();
+      }
+    }
+    if (part == nullptr) part = std::make_unique<Scan>(search, &thresholds, &interrupt);
+    for (std::size_t piece = first; piece < last; ++piece) part->block(piece);
+    const std::lock_guard<std::mutex> hold(choosing);
+    idle.push_back(std::move(part));
+  };
   result->cancelled =
-      !parallel_for(pieces, grain, scanning, cancel, [&](std::size_t first, std::size_t last) {
-        std::unique_ptr<Scan> part;
-        {
-          const std::lock_guard<std::mutex> hold(choosing);
-          if (!idle.empty()) {
-            part = std::move(idle.back());
-            idle.pop_back();
-          }
-        }
-        if (part == nullptr) part = std::make_unique<Scan>(search, &thresholds);
-        for (std::size_t piece = first; piece < last; ++piece) part->block(piece);
-        const std::lock_guard<std::mutex> hold(choosing);
-        idle.push_back(std::move(part));
-      });
+      !parallel_for(pieces, grain, scanning, interrupt.as_cancel(), scan) || interrupt.seen();
+  if (result->cancelled) return;
   std::vector<Left> left(queries, Left(search.k));
   for (const auto& part : idle) {
     const std::vector<Left>& found = part->left();
     for (std::size_t q = 0; q < queries; ++q) left[q].merge(found[q]);
     note(part->exact(), result);
   }
-  if (result->cancelled) return;
   // What is merged when does not matter, because the order by (distance, index) is total.
   const double finish_time = 2e4 + 500.0 * static_cast<double>(search.k);
   const auto many = static_cast<std::size_t>(kNanosecondsPerPiece / finish_time) + 1;
   threads = useful_threads(threads, finish_time * static_cast<double>(queries));
+  const auto finish = [&](std::size_t begin, std::size_t end) {
+    Exact exact(search.metric, search.queries, search.parts);
+    for (std::size_t q = begin; q < end && !interrupt.ask(); ++q) {
+      thresholds.lower(q, left[q].best().threshold());
+      left[q].finish(search, q, &exact, &thresholds);
+      (*best)[q].merge(left[q].best());
+    }
+    const std::lock_guard<std::mutex> hold(choosing);
+    note(exact, result);
+  };
   result->cancelled =
-      !parallel_for(queries, many, threads, cancel, [&](std::size_t begin, std::size_t end) {
-        Exact exact(search.metric, search.queries, search.parts);
-        for (std::size_t q = begin; q < end; ++q) {
-          thresholds.lower(q, left[q].best().threshold());
-          left[q].finish(search, q, &exact, &thresholds);
-          (*best)[q].merge(left[q].best());
-        }
-        const std::lock_guard<std::mutex> hold(choosing);
-        note(exact, result);
-      });
+      !parallel_for(queries, many, threads, interrupt.as_cancel(), finish) || interrupt.seen();
 }
 
 // The codes of queries.
@@ -485,13 +522,14 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
   std::mutex merging;
   constexpr std::size_t kGrain = 16;  // blocks
   const double time = 0.4 * static_cast<double>(all.blocks() * kBlock);
+  Interrupt interrupt(cancel);
   result.cancelled =
-      !parallel_for(all.blocks(), kGrain, useful_threads(threads, time), cancel,
+      !parallel_for(all.blocks(), kGrain, useful_threads(threads, time), interrupt.as_cancel(),
                     [&](std::size_t first, std::size_t last) {
                       Exact exact(metric, sums, all);
                       std::vector<std::uint32_t> near(kBlock);
                       std::vector<Neighbor> part;
-                      for (std::size_t piece = first; piece < last; ++piece) {
+                      for (std::size_t piece = first; piece < last && !interrupt.ask(); ++piece) {
                         const Place block = all.block(piece);
                         const std::size_t count = kernels().near_codes(
                             all.codes(block.part).coarse_of(block.row), all.block_rows(piece),
@@ -507,14 +545,15 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
                       const std::lock_guard<std::mutex> hold(merging);
                       note(exact, &result);
                       found->insert(found->end(), part.begin(), part.end());
-                    });
+                    }) ||
+      interrupt.seen();
   std::sort(found->begin(), found->end());
   return result;
 }
 
 bool codes_pay(const Wasserstein1d& metric, std::size_t queries, const MassMatrix& database,
                std::size_t k) {
-  constexpr std::size_t kFewestQueries = 8, kFewestRows = 2048, kFewestBins = 32;
+  constexpr std::size_t kFewestQueries = 20, kFewestRows = 2048, kFewestBins = 32;
   return metric.is_area() && metric.bins() >= kFewestBins && queries >= kFewestQueries &&
          database.rows >= kFewestRows &&
          database.rows < std::numeric_limits<std::uint32_t>::max() && k <= database.rows / 64 &&
