@@ -60,7 +60,6 @@ class Interrupt {
 // A row of the database: number `row` of a part.
 struct Place {
   std::uint32_t part, row;
-  friend bool operator==(Place x, Place y) { return x.part == y.part && x.row == y.row; }
 };
 
 // The parts of a database, and the codes of each.
