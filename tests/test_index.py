@@ -350,10 +350,10 @@ def test_a_merge_that_fails_is_a_warning(tmp_path, folder, monkeypatch, error, c
     """What was asked for is done by then."""
     write = build.write_segment
 
-    def full(where, number, rows, ids, codes_of):
+    def full(where, number, rows, ids, *rest):
         if isinstance(rows, PickedRows):
             raise error
-        return write(where, number, rows, ids, codes_of)
+        return write(where, number, rows, ids, *rest)
 
     names = sorted(folder.iterdir())
     with Index.create(tmp_path / "index") as index:

@@ -65,12 +65,24 @@ def sorted_all(queries, database, k, **geometry):
 
 
 def check(queries, database, ks=(1, 10, 39), threads=(1, 2, 7), **geometry):
+    """Whether or not knn holds codes to pay, and by codes whether or not they do."""
+    queries = np.ascontiguousarray(queries)
+    rows, bins = database.shape
+    metric = _validate.as_metric(bins, geometry.get("positions"), 1, False)
+    codes = None
+    if _core.codes_useful(metric):
+        codes = np.empty(rows * _core.CODE_BYTES, np.uint8)
+        _core.encode_rows(metric, database, codes, 2)
     for k in ks:
         distances, order = sorted_all(queries, database, k, **geometry)
         for number in threads:
-            found = isf.knn(queries, database, k, threads=number, **geometry)
-            np.testing.assert_array_equal(found.indices, order)
-            np.testing.assert_array_equal(found.distances, distances)
+            found = [isf.knn(queries, database, k, threads=number, **geometry)]
+            if codes is not None:
+                parts = ((database, codes, None),)
+                found.append(_core.nearest_coded(metric, queries, parts, k, np.inf, number)[:2])
+            for found_distances, found_rows in found:
+                np.testing.assert_array_equal(found_rows, order)
+                np.testing.assert_array_equal(found_distances, distances)
 
 
 @pytest.mark.parametrize("bins", [32, 33, 49, 64, 255, 256, 257])

@@ -147,8 +147,9 @@ LONG_CALLS = {
     "pdist": "isf.pdist(A, p=2.5, threads=2)",
     "pairs": "isf.wasserstein_1d(A[:, None], A, circular=True)",
     "knn": "isf.knn(A, A, 10, p=2.5, threads=2)",
-    "knn of rows that codes cannot tell apart": (
-        "isf.knn(np.ones((4000, 1024)), np.ones((16000, 1024)), 10, threads=2)"
+    "codes that cannot tell rows apart": (
+        "isf._core.encode_rows(METRIC, ONES, CODES, 2), isf._core.nearest_coded("
+        "METRIC, ONES[:4000], ((ONES, CODES, None),), 10, np.inf, 2)"
     ),
     "embeddings": (
         "isf.Embedding(len, name='x', length=256).values("
@@ -163,6 +164,8 @@ import numpy as np
 import imgsim_fast as isf
 
 A = np.random.default_rng(0).random((3000, 256))
+METRIC = isf._core.Metric(1024, None, 1.0, 1.0, 0.0)
+ONES, CODES = np.ones((16000, 1024)), np.empty(16000 * isf._core.CODE_BYTES, np.uint8)
 print("ready", flush=True)
 try:
     {call}

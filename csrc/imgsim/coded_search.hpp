@@ -44,8 +44,8 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
                          const std::vector<CodedRows>& parts, double radius, std::size_t threads,
                          const Cancel& cancel, std::vector<Neighbor>* found);
 
-// Whether making codes of the whole database pays for so many queries.
-bool codes_pay(const Wasserstein1d& metric, std::size_t queries, const MassMatrix& database,
+// Whether making codes of the whole database pays for these queries: a guess from a sample.
+bool codes_pay(const Wasserstein1d& metric, const MassMatrix& queries, const MassMatrix& database,
                std::size_t k);
 
 // What looking at every row gives, by way of codes that are made for it: 18 bytes a row.

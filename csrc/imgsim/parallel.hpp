@@ -7,7 +7,8 @@
 
 namespace imgsim {
 
-// Asked on the calling thread about every 20 ms; returns true to stop the work early.
+// Asked on the calling thread about every 20 ms, also while it waits for others; returns true to
+// stop the work early.
 struct Cancel {
   bool (*poll)(void* context) = nullptr;
   void* context = nullptr;

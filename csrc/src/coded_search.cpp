@@ -61,7 +61,6 @@ class Interrupt {
 // A row of the database: number `row` of a part.
 struct Place {
   std::uint32_t part, row;
-  friend bool operator==(Place x, Place y) { return x.part == y.part && x.row == y.row; }
 };
 
 // The parts of a database, and the codes of each.
@@ -551,13 +550,32 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
   return result;
 }
 
-bool codes_pay(const Wasserstein1d& metric, std::size_t queries, const MassMatrix& database,
+bool codes_pay(const Wasserstein1d& metric, const MassMatrix& queries, const MassMatrix& database,
                std::size_t k) {
   constexpr std::size_t kFewestQueries = 20, kFewestRows = 2048, kFewestBins = 32;
-  return metric.is_area() && metric.bins() >= kFewestBins && queries >= kFewestQueries &&
-         database.rows >= kFewestRows &&
-         database.rows < std::numeric_limits<std::uint32_t>::max() && k <= database.rows / 64 &&
-         CdfCoder(metric).is_useful();
+  constexpr std::size_t kAsked = 4, kSampled = 2048;
+  constexpr std::uint64_t kLookedAt = 16;  // times as dear as a row of a scan
+  const bool could = metric.is_area() && metric.bins() >= kFewestBins &&
+                     queries.rows >= kFewestQueries && database.rows >= kFewestRows &&
+                     database.rows < std::numeric_limits<std::uint32_t>::max() &&
+                     k <= database.rows / 64 && CdfCoder(metric).is_useful();
+  if (!could) return false;
+  // Where many rows look alike they would be looked at one by one: some queries and rows tell.
+  const auto some = [](MassMatrix all, std::size_t n) {
+    all.stride *= all.rows / n;
+    all.rows = n;
+    return all;
+  };
+  const MassMatrix asked = some(queries, kAsked);
+  const MassMatrix sample = some(database, std::min(kSampled, database.rows / 8));
+  std::vector<std::uint8_t> bytes(sample.rows * kCodeBytes);
+  if (encode_rows(metric, sample, 1, Cancel{}, bytes.data()).bad_row != kNoBadRow) return true;
+  k = std::max<std::size_t>(1, k * sample.rows / database.rows);
+  std::vector<double> distances(kAsked * k);
+  std::vector<std::int64_t> indices(kAsked * k);
+  const CodedResult found = nearest_coded(metric, asked, {{sample, bytes.data(), nullptr}}, k,
+                                          kInfinity, 1, Cancel{}, distances.data(), indices.data());
+  return found.looked_at * kLookedAt <= kAsked * sample.rows;
 }
 
 KnnResult knn_by_codes(const Wasserstein1d& metric, const MassMatrix& queries,

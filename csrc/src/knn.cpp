@@ -148,7 +148,7 @@ void scan_database(const Wasserstein1d& metric, const CdfMatrix& sums, const Mas
 KnnResult knn(const Wasserstein1d& metric, const MassMatrix& queries, const MassMatrix& database,
               const std::uint8_t* skip, std::size_t k, std::size_t threads, const Cancel& cancel,
               double* distances, std::int64_t* indices) {
-  if (codes_pay(metric, queries.rows, database, k))
+  if (codes_pay(metric, queries, database, k))
     return knn_by_codes(metric, queries, database, skip, k, threads, cancel, distances, indices);
   KnnResult result;
   // So many queries at a time that one database row is a short piece of work.

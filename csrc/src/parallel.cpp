@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
@@ -28,10 +29,33 @@ class Crew {
     // The first exception of a thread takes memory for its state, and the C library ends the
     // process if there is none. So it is taken now; without it the others do the work.
     void* const room = std::malloc(kRoomOfState);
-    if (room == nullptr) return;
+    if (room == nullptr) return expect(-1);
     std::free(room);
     static_cast<void>(std::uncaught_exceptions());
     work(false);
+    const std::lock_guard<std::mutex> hold(waiting_);
+    --helping_;
+    done_.notify_one();
+  }
+  // To be called for each thread before it starts to help, and if it does not.
+  void expect(int change) {
+    const std::lock_guard<std::mutex> hold(waiting_);
+    helping_ += change;
+  }
+
+  // The calling thread has no more work: it goes on to ask until the others are done. A body may
+  // look at what asking has changed, and end early.
+  void wait() {
+    std::unique_lock<std::mutex> hold(waiting_);
+    while (!done_.wait_for(hold, kPollInterval, [this] { return helping_ == 0; })) {
+      if (cancel_.poll == nullptr || cancelled_) continue;
+      hold.unlock();
+      if (cancel_.poll(cancel_.context)) {
+        cancelled_ = true;
+        stop_.store(true, std::memory_order_relaxed);
+      }
+      hold.lock();
+    }
   }
 
   void work(bool is_caller) noexcept {
@@ -77,6 +101,9 @@ class Crew {
   std::atomic<std::size_t> next_{0};
   std::atomic<bool> stop_{false};
   bool cancelled_ = false;  // written by the calling thread only
+  std::mutex waiting_;
+  std::condition_variable done_;
+  int helping_ = 0;
   std::mutex error_mutex_;
   std::exception_ptr error_;
 };
@@ -98,12 +125,21 @@ bool parallel_for(std::size_t items, std::size_t grain, std::size_t threads, con
   // Without memory or with a system that gives no more threads, those that run do all the work: an
   // exception from here would leave the others alone with the crew.
   try {
-    for (std::size_t i = 1; i < std::min(threads, ranges); ++i)
-      helpers.emplace_back([&crew] { crew.help(); });
+    helpers.reserve(std::min(threads, ranges));
+    for (std::size_t i = 1; i < std::min(threads, ranges); ++i) {
+      crew.expect(1);
+      try {
+        helpers.emplace_back([&crew] { crew.help(); });
+      } catch (...) {
+        crew.expect(-1);
+        throw;
+      }
+    }
   } catch (const std::system_error&) {
   } catch (const std::bad_alloc&) {
   }
   crew.work(true);
+  if (!helpers.empty()) crew.wait();
   for (std::thread& helper : helpers) helper.join();
   return crew.finish();
 }
