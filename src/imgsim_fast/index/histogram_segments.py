@@ -8,20 +8,19 @@ being read: a CRC-32 of the data of each is for ``verify``. A code takes ``_core
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast import _core
-from imgsim_fast.errors import IndexCorruptError, IndexTruncatedError
+from imgsim_fast.errors import IndexCorruptError
 from imgsim_fast.index.coding import PIECE, wrong_codes
-from imgsim_fast.index.segments import header_of, sync_folder
+from imgsim_fast.index.segments import open_array, part_file, sync_folder, write_header
 
 NAME = "histograms-{:08d}"
 ROWS = np.dtype(np.uint32)
@@ -73,11 +72,12 @@ class SegmentWriter:
         self._ids: list[NDArray[np.int64]] = []
         self._crc = 0
         self.rows = 0
+        # Open until `finish` or `discard`.
         self._file = open(self._path("rows"), "xb")  # noqa: SIM115
-        _write_header(self._file, ROWS, (0, metric.bins))
+        write_header(self._file, ROWS, (0, metric.bins))
 
     def _path(self, part: str) -> str:
-        return _path(self._folder, NAME.format(self._number), part)
+        return part_file(self._folder, NAME.format(self._number), part)
 
     def add(self, rows: NDArray[np.uint32], ids: NDArray[np.int64]) -> None:
         """Append rows of shape (n, bins), C-contiguous.
@@ -106,7 +106,7 @@ class SegmentWriter:
         """Make everything durable."""
         bins = self._metric.bins
         self._file.seek(0)
-        _write_header(self._file, ROWS, (self.rows, bins))
+        write_header(self._file, ROWS, (self.rows, bins))
         self._close()
         size = os.path.getsize(self._path("rows"))
         codes = self._write("codes", np.dtype(np.uint8), _planes(self._codes))
@@ -126,7 +126,7 @@ class SegmentWriter:
         length = self.rows * (_core.CODE_BYTES if part == "codes" else 1)
         crc = 0
         with open(self._path(part), "xb") as file:
-            _write_header(file, dtype, (length,))
+            write_header(file, dtype, (length,))
             for piece in pieces:
                 data = np.ascontiguousarray(piece).view(np.uint8).data
                 crc = zlib.crc32(data, crc)
@@ -166,12 +166,19 @@ def open_histograms(folder: str, record: HistogramSegment, bins: int | None) -> 
     sound = 0 <= record.first_id <= record.last_id and record.last_id - record.first_id >= n - 1
     if record.name != NAME.format(record.id) or n < 1 or not sound:
         raise IndexCorruptError(f"the catalogue has histograms {tuple(record)}")
-    rows = _open(folder, record.name, "rows", record.rows_bytes, ROWS, (n, bins))
-    length = (n * _core.CODE_BYTES,)
-    codes = _open(folder, record.name, "codes", record.codes_bytes, np.dtype(np.uint8), length)
-    ids = None
-    if record.ids_bytes:
-        ids = _open(folder, record.name, "ids", record.ids_bytes, np.dtype(np.int64), (n,))
+
+    def opened(part: str, size: int, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+        return open_array(part_file(folder, record.name, part), size, None, np.dtype(dtype), shape)
+
+    if bins is None:
+        file = part_file(folder, record.name, "rows")
+        rows = open_array(file, record.rows_bytes, None, None, None)
+        if rows.ndim != 2 or len(rows) != n or rows.dtype != ROWS:
+            raise IndexCorruptError(f"{record.name}.rows.npy holds {rows.shape} of {rows.dtype}")
+    else:
+        rows = opened("rows", record.rows_bytes, ROWS, (n, bins))
+    codes = opened("codes", record.codes_bytes, np.uint8, (n * _core.CODE_BYTES,))
+    ids = opened("ids", record.ids_bytes, np.int64, (n,)) if record.ids_bytes else None
     return Histograms(record, rows, codes, ids)
 
 
@@ -226,47 +233,3 @@ def _crc(array: NDArray[Any]) -> int:
     for start in range(0, len(flat), PIECE):
         crc = zlib.crc32(flat[start : start + PIECE].data, crc)
     return crc
-
-
-def _path(folder: str, name: str, part: str) -> str:
-    return os.path.join(folder, f"{name}.{part}.npy")
-
-
-def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    """Write the head of an array; its length does not depend on the number of rows."""
-    header = {
-        "descr": np.lib.format.dtype_to_descr(dtype),
-        "fortran_order": False,
-        "shape": shape,
-    }
-    np.lib.format.write_array_header_1_0(file, header)
-
-
-def _open(
-    folder: str,
-    name: str,
-    part: str,
-    size: int,
-    dtype: np.dtype[Any],
-    shape: tuple[int | None, ...],
-) -> NDArray[Any]:
-    label = f"{name}.{part}.npy"
-    try:
-        file = open(_path(folder, name, part), "rb")  # noqa: SIM115
-    except FileNotFoundError as error:
-        raise IndexCorruptError(f"{label} is missing") from error
-    with file:
-        actual = os.fstat(file.fileno()).st_size
-        if actual != size:
-            raise IndexTruncatedError(f"{label} has {actual} bytes; the catalogue says {size}")
-        found = header_of(file, label)
-        start = file.tell()
-        fits = len(found[0]) == len(shape) and all(
-            wanted in (None, there) for wanted, there in zip(shape, found[0], strict=True)
-        )
-        length = math.prod(found[0]) * dtype.itemsize
-        if not fits or found[1:] != (False, dtype) or start + length != size:
-            raise IndexCorruptError(
-                f"{label} holds {found[0]} of {found[2]}; not {shape} of {dtype}"
-            )
-        return np.asarray(np.memmap(file, dtype=dtype, mode="r", offset=start, shape=found[0]))

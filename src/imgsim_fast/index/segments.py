@@ -75,14 +75,14 @@ def write_segment(
     sizes: dict[str, tuple[int, int]] = {}
     try:
         for part, array in zip(_PARTS, (_laid_out(rows), _laid_out(ids)), strict=True):
-            path = _file(folder, name, part)
+            path = part_file(folder, name, part)
             written.append(path)
             sizes[part] = _write_array(path, array)
         codes = (0, 0)
         if codes_of is not None:
-            path = _file(folder, name, "codes")
+            path = part_file(folder, name, "codes")
             written.append(path)
-            made = codes_of(np.load(_file(folder, name, "rows"), mmap_mode="r"))
+            made = codes_of(np.load(part_file(folder, name, "rows"), mmap_mode="r"))
             codes = _write_array(path, _laid_out(made))
         sync_folder(folder)
     except BaseException:
@@ -106,20 +106,20 @@ def open_segment(
     Segments with codes are large: they open at once, and their checksums are for `whole`.
     """
     _check_name(record)
-    file = _file(folder, record.name, "rows")
+    file = part_file(folder, record.name, "rows")
     size = record.rows_bytes
     read = whole or not record.codes_bytes
     crc = record.rows_crc if read else None
     rows: Rows
     if row_length is None:
-        packed = _open_array(file, size, crc, np.dtype(np.uint8), None)
+        packed = open_array(file, size, crc, np.dtype(np.uint8), None)
         rows = _as_ragged(record, packed, dtype)
     else:
-        rows = _open_array(file, size, crc, dtype, (record.rows, row_length))
+        rows = open_array(file, size, crc, dtype, (record.rows, row_length))
     codes = None
     if record.codes_bytes:
-        codes = _open_array(
-            _file(folder, record.name, "codes"),
+        codes = open_array(
+            part_file(folder, record.name, "codes"),
             record.codes_bytes,
             record.codes_crc if read else None,
             np.dtype(np.uint8),
@@ -131,8 +131,8 @@ def open_segment(
 def open_any_segment(folder: str, record: SegmentRecord) -> Segment:
     """Map a segment of a measure that is not at hand: its rows are whatever array is there."""
     _check_name(record)
-    file = _file(folder, record.name, "rows")
-    rows = _open_array(file, record.rows_bytes, record.rows_crc, None, None)
+    file = part_file(folder, record.name, "rows")
+    rows = open_array(file, record.rows_bytes, record.rows_crc, None, None)
     if rows.ndim != 1 and len(rows) != record.rows:
         raise IndexCorruptError(f"{record.name}.rows.npy holds {len(rows)}, not {record.rows} rows")
     return Segment(record, rows, _open_ids(folder, record, True))
@@ -146,9 +146,9 @@ def _check_name(record: SegmentRecord) -> None:
 
 
 def _open_ids(folder: str, record: SegmentRecord, read: bool) -> NDArray[np.int64]:
-    file = _file(folder, record.name, "ids")
+    file = part_file(folder, record.name, "ids")
     crc = record.ids_crc if read else None
-    return _open_array(file, record.ids_bytes, crc, np.dtype(np.int64), (record.rows,))
+    return open_array(file, record.ids_bytes, crc, np.dtype(np.int64), (record.rows,))
 
 
 class _Array(NamedTuple):
@@ -217,20 +217,26 @@ def sync_folder(folder: str) -> None:
         os.close(descriptor)
 
 
-def _file(folder: str, name: str, part: str) -> str:
+def part_file(folder: str, name: str, part: str) -> str:
+    """Return the path of one array of a segment."""
     return os.path.join(folder, f"{name}.{part}.npy")
+
+
+def write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Write the head of an array; its length does not depend on the number of rows."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _write_array(path: str, array: _Array) -> tuple[int, int]:
     """Return length and CRC-32 of the file."""
-    header = {
-        "descr": np.lib.format.dtype_to_descr(array.dtype),
-        "fortran_order": False,
-        "shape": array.shape,
-    }
     try:
         with open(path, "xb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
+            write_header(file, array.dtype, array.shape)
             for piece in array.pieces:
                 file.write(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
             file.flush()
@@ -251,7 +257,7 @@ def _length_and_crc(file: BinaryIO) -> tuple[int, int]:
         return size, zlib.crc32(view)
 
 
-def _open_array(
+def open_array(
     path: str,
     size: int,
     crc: int | None,
@@ -278,7 +284,7 @@ def _open_array(
             raise IndexCorruptError(
                 f"{name} is damaged: CRC-32 {computed:08x}; the catalogue says {crc:08x}"
             )
-        found_shape, fortran, found_dtype = header_of(file, name)
+        found_shape, fortran, found_dtype = _header_of(file, name)
         start = file.tell()
         if dtype is None:
             shape, dtype = found_shape or (-1,), found_dtype
@@ -294,7 +300,7 @@ def _open_array(
         return np.asarray(np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape))
 
 
-def header_of(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header_of(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, Fortran order and dtype; leaves the file where the data begin. Unpickles nothing.
 
     Raises
