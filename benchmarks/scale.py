@@ -16,12 +16,14 @@ import datetime
 import itertools
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import faiss
 import numpy as np
@@ -65,7 +67,7 @@ def build(folder: str, n: int, bins: int) -> None:
     start = time.perf_counter()
     making = 0.0
 
-    def timed() -> object:
+    def timed() -> Iterator[np.ndarray]:
         nonlocal making
         pieces = mixtures(n, bins)
         while True:
@@ -77,10 +79,8 @@ def build(folder: str, n: int, bins: int) -> None:
             yield piece
 
     with isf.Index.create(folder, bins=bins) as index:
-        index.add_histograms(timed(), threads=2)  # type: ignore[arg-type]
+        index.add_histograms(timed(), threads=2)
         seconds = time.perf_counter() - start
-        import resource
-
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(
             f"{n:,} rows of {bins} bins: {seconds:.0f} s, of which {making:.0f} s to make them; "
@@ -162,7 +162,7 @@ def in_memory(folder: str, queries: np.ndarray, lines: list[str]) -> None:
                 many += len(part[0])
         words = np.ones(2 * total, np.uint64)  # 16 bytes a row
 
-        def search(some: list, masses: np.ndarray, threads: int) -> object:
+        def search(some: list, masses: np.ndarray, threads: int) -> tuple[Any, Any, int]:
             return _core.nearest_coded(coder, masses, tuple(some), 10, np.inf, threads)
 
         vectors = np.concatenate([_vectors(some) for part in parts for some in _pieces(part[0])])
@@ -203,7 +203,7 @@ def in_memory(folder: str, queries: np.ndarray, lines: list[str]) -> None:
         )
         ours = both["ours"] / _MANY / many * 1e9
         theirs = both["faiss"] / _MANY / small.ntotal * 1e9
-        _, _, looked = search(many_parts, queries[:_MANY], 1)  # type: ignore[misc]
+        _, _, looked = search(many_parts, queries[:_MANY], 1)
         lines += [
             f"| {_MANY} queries in one call, {many:,} rows, 1 thread, per query and row | "
             f"{ours:.3f} ns | <= 0.25 ns |",
