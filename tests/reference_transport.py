@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -89,3 +90,14 @@ def check(plan, a, b, cost, largest_gap=1e-12):
     assert 0 <= plan.gap <= largest_gap
     assert isinstance(plan.pivots, int)
     assert plan.slack == near(0, abs=1e-14 * a.sum())
+
+
+def in_small_stack(work):
+    """Call a function in a thread with 64 KB of stack: what recurses dies there."""
+    before = threading.stack_size(64 * 1024)
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)

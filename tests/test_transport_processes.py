@@ -21,7 +21,7 @@ import pytest
 
 import imgsim_fast as isf
 from tests import reference
-from tests.reference_transport import check
+from tests.reference_transport import check, in_small_stack
 
 ROOT = Path(__file__).parents[1]
 
@@ -418,13 +418,7 @@ def test_long_paths_need_no_stack():
         found.append(isf.transport(a[::-1].copy(), b, cost))
         found.append(isf.emd(a, b, positions=np.arange(n)))
 
-    before = threading.stack_size(64 * 1024)
-    try:
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-    finally:
-        threading.stack_size(before)
+    in_small_stack(work)
     plan, line = found
     check(plan, a[::-1], b, cost, largest_gap=0)
     assert line == 0.5 * (n - 1)

@@ -6,14 +6,12 @@ and scipy's assignment (every column as often as it has units) say so.
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
 import imgsim_fast as isf
-from tests.reference_transport import check
+from tests.reference_transport import check, in_small_stack
 
 SHAPES = [(2048, 2), (2100, 30), (5000, 3), (9000, 8), (20_000, 64), (70_000, 5)]
 
@@ -162,13 +160,7 @@ def test_two_columns_are_a_sort():
         found.append(isf.emd(a, a[::-1].copy(), positions=np.arange(n), mass="normalize"))
         found.append(isf.emd(np.r_[a, 0.0], np.r_[0.0, a], positions=np.arange(n + 1)))
 
-    before = threading.stack_size(64 * 1024)
-    try:
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-    finally:
-        threading.stack_size(before)
+    in_small_stack(work)
     plan, nothing, line = found
     assert plan.status == "optimal"
     assert plan.gap <= 1e-12
