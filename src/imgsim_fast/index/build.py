@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from imgsim_fast import _core
 from imgsim_fast.errors import IndexWarning
 from imgsim_fast.index.catalog import Catalog, ImageRecord
-from imgsim_fast.index.coding import coder_or_none
 from imgsim_fast.index.describing import Describer, Outcome, Task
 from imgsim_fast.index.segments import SegmentRecord, open_segment, remove_orphans, write_segment
 from imgsim_fast.measures.base import Measure
@@ -191,7 +190,7 @@ class Builder:
 
     def _codes_of(self, rows: int) -> Callable[[NDArray[Any]], NDArray[np.uint8]] | None:
         """Return what makes the codes of a segment; None where it is small or has none."""
-        coder = coder_or_none(self._measure)
+        coder = self._measure.coder
         if coder is None or rows < CODED_ROWS:
             return None
 

@@ -1,4 +1,4 @@
-"""Which measures give their rows codes, and searching rows that have some."""
+"""Searching and checking rows that have codes."""
 
 from __future__ import annotations
 
@@ -21,21 +21,15 @@ PIECE = 1 << 22  # bytes of rows that are encoded together
 _Found = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
-def coder_or_none(measure: Measure) -> _core.Metric | None:
-    """Return the metric by which rows of a measure get codes, if any."""
-    coder: _core.Metric | None = getattr(measure, "coder", None)
-    return coder
-
-
 def coder_of(measure: Measure) -> _core.Metric:
-    """Return that metric.
+    """Return the metric by which rows of a measure get codes.
 
     Raises
     ------
     InvalidInputError
         There is none.
     """
-    coder = coder_or_none(measure)
+    coder = measure.coder
     if coder is None:
         raise InvalidInputError(
             f"an index by {measure.name!r} with options {dict(measure.options)} keeps histograms "

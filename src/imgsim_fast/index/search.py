@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
 from imgsim_fast.index.catalog import Catalog, ImageRecord
-from imgsim_fast.index.coding import CodedParts, coder_or_none
+from imgsim_fast.index.coding import CodedParts
 from imgsim_fast.index.records import IndexedImage
 from imgsim_fast.index.segments import Segment, open_segment
 from imgsim_fast.measures.base import Measure
@@ -179,7 +179,7 @@ class Snapshot:
     ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.int64]]]:
         """Values and ids from segments with codes: the k best, or all, within the limit."""
         values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
-        coder = coder_or_none(self.measure)
+        coder = self.measure.coder
         if not self._large or coder is None:
             return values, ids
         parts = CodedParts(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from imgsim_fast.errors import IndexCorruptError
 from imgsim_fast.index.catalog import FILE, Catalog, ImageRecord
-from imgsim_fast.index.coding import coder_or_none, wrong_codes
+from imgsim_fast.index.coding import wrong_codes
 from imgsim_fast.index.histogram_segments import problems_of_histograms
 from imgsim_fast.index.segments import Segment, SegmentRecord, open_any_segment, open_segment
 from imgsim_fast.measures.base import Measure
@@ -48,7 +48,7 @@ def problems_of(catalog: Catalog, measure: Measure | None) -> list[str]:
                 ids[record.id] = segment.ids
         if images is not None:
             problems += _references(images, dead, ids, records)
-        coder = None if measure is None else coder_or_none(measure)
+        coder = None if measure is None else measure.coder
         for kept in histograms:
             problems += problems_of_histograms(catalog.folder, kept, coder)
         if not problems or catalog.version() == version:
@@ -75,9 +75,7 @@ def _within(segment: Segment, measure: Measure | None) -> list[str]:
     if bad is not None:
         problems.append(f"{segment.record.name}: row {bad[0]} {bad[1]}")
     elif measure is not None and segment.codes is not None:
-        problems += wrong_codes(
-            segment.record.name, segment.rows, segment.codes, coder_or_none(measure)
-        )
+        problems += wrong_codes(segment.record.name, segment.rows, segment.codes, measure.coder)
     return problems
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim_fast import _core
 from imgsim_fast.knn import Neighbors
 from imgsim_fast.rows import RaggedRows, Row, Rows, as_rows
 
@@ -65,6 +66,11 @@ class Measure(ABC):
         """Value of images that are the same to the measure; None where that is not known."""
         best = self.value_range[self.higher_is_better]
         return best if math.isfinite(best) else None
+
+    @property
+    def coder(self) -> _core.Metric | None:
+        """The W1 by which rows get codes, so that searches need not read them; None: no codes."""
+        return None
 
     @classmethod
     def option_names(cls) -> tuple[str, ...]:
