@@ -16,6 +16,7 @@ from imgsim_fast.index.search import Collection, Matches, Snapshot, as_matches
 from imgsim_fast.measures import Measure
 
 _Found = TypeVar("_Found")
+_View = TypeVar("_View", Snapshot, HistogramReader)
 
 
 class Reader:
@@ -50,34 +51,35 @@ class Reader:
             return any(absolute(r.path).startswith(folder) for r in self.catalog.images())
 
     def current(self) -> Snapshot:
-        """Return the newest commit; a writer may merge segments away while they are opened."""
+        """Return the images of the newest commit."""
         with self.lock:
-            while True:
-                version = self.catalog.version()
-                if self._snapshot is None or self._snapshot.version != version:
-                    try:
-                        self._snapshot = Snapshot(self.catalog, self.measure)
-                    except IndexCorruptError:
-                        if self.catalog.version() == version:
-                            raise
-                        continue
-                return self._snapshot
+            self._snapshot = self._newest(
+                self._snapshot, lambda _: Snapshot(self.catalog, self.measure)
+            )
+            return self._snapshot
 
     def histograms(self) -> HistogramReader:
-        """Return the histograms of the newest commit; a writer may merge some meanwhile."""
+        """Return the histograms of the newest commit."""
         with self.lock:
-            while True:
-                version = self.catalog.version()
-                if self._histograms is None or self._histograms.version != version:
-                    try:
-                        self._histograms = HistogramReader(
-                            self.catalog, self.measure, self._histograms
-                        )
-                    except IndexCorruptError:
-                        if self.catalog.version() == version:
-                            raise
-                        continue
-                return self._histograms
+            self._histograms = self._newest(
+                self._histograms,
+                lambda before: HistogramReader(self.catalog, self.measure, before),
+            )
+            return self._histograms
+
+    def _newest(self, held: _View | None, opened: Callable[[_View | None], _View]) -> _View:
+        """Open the newest commit, if it is not held; a writer may merge segments away meanwhile."""
+        while True:
+            version = self.catalog.version()
+            if held is not None and held.version == version:
+                return held
+            try:
+                held = opened(held)
+            except IndexCorruptError:
+                if self.catalog.version() == version:
+                    raise
+            else:
+                return held
 
     def matches(self, find: Callable[[Snapshot], tuple[Any, Any]]) -> Matches:
         """Search the newest commit, and again if another one removes what was found."""

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from imgsim_fast.errors import IndexCorruptError, InvalidInputError, InvalidTypeError
 from imgsim_fast.index.catalog import Catalog, ImageRecord
-from imgsim_fast.index.coding import CodedParts
+from imgsim_fast.index.coding import CodedParts, Part
 from imgsim_fast.index.records import IndexedImage
 from imgsim_fast.index.segments import Segment, open_segment
 from imgsim_fast.measures.base import Measure
-from imgsim_fast.rows import Row, Rows
+from imgsim_fast.rows import RaggedRows, Row, Rows
 
 _PIECE = 65536  # rows whose values are computed at once in a range search
 
@@ -92,8 +92,6 @@ class Snapshot:
             for record in records
         ]
         self._skip: dict[int, NDArray[np.uint8]] = {}
-        self._large = [segment for segment in self.segments if segment.codes is not None]
-        self._small = [segment for segment in self.segments if segment.codes is None]
         rows = {record.id: record.rows for record in records}
         for segment, row in dead:
             if segment in rows:
@@ -103,6 +101,19 @@ class Snapshot:
                     )
                 mask = self._skip.setdefault(segment, np.zeros(rows[segment], dtype=np.uint8))
                 mask[row] = 1
+        self._large: list[Segment] = []  # those searched by codes
+        self._small: list[Segment] = []
+        parts: list[Part] = []
+        for one in self.segments:
+            if measure.coder is None or one.codes is None or isinstance(one.rows, RaggedRows):
+                self._small.append(one)
+            else:
+                self._large.append(one)
+                parts.append((one.rows, one.codes, self._skip.get(one.record.id)))
+        self._coded: CodedParts | None = None
+        if measure.coder is not None and parts:
+            names = [one.record.name for one in self._large]
+            self._coded = CodedParts(measure.coder, parts, names)
         alive = sum(map(self.alive, self.segments))
         if alive != images:
             raise IndexCorruptError(
@@ -179,16 +190,9 @@ class Snapshot:
     ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.int64]]]:
         """Values and ids from segments with codes: the k best, or all, within the limit."""
         values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
-        coder = self.measure.coder
-        if not self._large or coder is None:
+        parts = self._coded
+        if parts is None:
             return values, ids
-        parts = CodedParts(
-            coder,
-            [(segment.rows, segment.codes, self._skip.get(segment.record.id))
-             for segment in self._large if segment.codes is not None
-             and isinstance(segment.rows, np.ndarray)],
-            [segment.record.name for segment in self._large],
-        )  # fmt: skip
         radius = np.inf if limit is None else limit
         if k is None:
             found, rows = parts.within(query[None], radius, threads)
