@@ -137,7 +137,7 @@ def test_format(both):
     for index in both:
         with sqlite3.connect(f"{index.path}/{FILE}") as db:
             versions.append(db.execute("PRAGMA user_version").fetchone()[0])
-    assert versions == [2, 1]
+    assert versions == [3, 1]
 
 
 @pytest.mark.parametrize("options", [{"p": 2}, {"bins": 1}, {"measure": "intersection"}], ids=str)
@@ -197,7 +197,7 @@ def test_codes_of_other_rows(both):
         with open(path, "rb") as file:
             crc = zlib.crc32(file.read())
         db.execute("UPDATE codes SET crc = ? WHERE segment = 1", (crc,))
-    assert both[0].verify() == ["segment-00000001: codes of rows 0 to 39 are not theirs"]
+    assert both[0].verify() == ["segment-00000001: codes 0 to 39 are not those of their rows"]
 
 
 @pytest.mark.parametrize("change", ["bytes = bytes + 1", "bytes = 'x'", "crc = -1", "bytes = -8"])

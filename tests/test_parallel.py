@@ -151,6 +151,11 @@ LONG_CALLS = {
         "isf._core.encode_rows(METRIC, ONES, CODES, 2), isf._core.nearest_coded("
         "METRIC, ONES[:4000], ((ONES, CODES, None),), 10, np.inf, 2)"
     ),
+    "arranged codes that cannot tell rows apart": (
+        "isf._core.encode_rows(METRIC, ONES, RAW, 2), isf._core.nearest_coded("
+        "METRIC, ONES[:4000], ((ONES, isf._core.arrange_codes(RAW, 2), None),), 10, np.inf, 2)"
+    ),
+    "arranging codes": "isf._core.arrange_codes(np.resize(A.view('u1'), 26 * 16_000_000), 2)",
     "embeddings": (
         "isf.Embedding(len, name='x', length=256).values("
         "A[0].astype('f4'), np.broadcast_to(A[1].astype('f4'), (10**7, 256)), 2)"
@@ -166,6 +171,7 @@ import imgsim_fast as isf
 A = np.random.default_rng(0).random((3000, 256))
 METRIC = isf._core.Metric(1024, None, 1.0, 1.0, 0.0)
 ONES, CODES = np.ones((16000, 1024)), np.empty(16000 * isf._core.CODE_BYTES, np.uint8)
+RAW = np.empty(16000 * isf._core.RAW_BYTES, np.uint8)
 print("ready", flush=True)
 try:
     {call}

@@ -1,4 +1,4 @@
-// Codes of CDFs: no bound is above a distance, no near row is overlooked.
+// Codes of CDFs: no bound is above a distance, no near row is overlooked; trees of them.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -7,6 +7,8 @@
 
 #include "check.hpp"
 #include "imgsim/cdf_codes.hpp"
+#include "imgsim/code_tree.hpp"
+#include "imgsim/coded_search.hpp"
 #include "kernels/kernel_table.hpp"
 
 using namespace imgsim;
@@ -106,6 +108,91 @@ void check_scan(std::size_t rows) {
   }
 }
 
+// What the box number i is of.
+struct Side {
+  const std::uint8_t* boxes;
+  std::size_t i;
+  std::uint16_t operator()(std::size_t side) const {
+    const std::uint8_t* at = boxes + side * kSideBytes + 2 * i;
+    return static_cast<std::uint16_t>(at[0] + 256 * at[1]);
+  }
+};
+
+void check_boxes() {
+  std::vector<std::uint8_t> boxes(kBoxesBytes);
+  for (std::size_t side = 0; side < 2 * kHalfCode; ++side)
+    for (std::size_t i = 0; i < kBoxes; ++i) {
+      // Some anywhere, some upside down, some at the ends.
+      const std::size_t value = i % 4 == 0 ? 8191 * below(2) : below(8192);
+      boxes[side * kSideBytes + 2 * i] = static_cast<std::uint8_t>(value);
+      boxes[side * kSideBytes + 2 * i + 1] = static_cast<std::uint8_t>(value >> 8);
+    }
+  CoarseParts query;
+  for (std::size_t p = 0; p < kHalfCode; ++p) {
+    query.below[p] = static_cast<std::uint16_t>(below(3) == 0 ? 8160 * below(2) : below(8161));
+    query.above[p] = static_cast<std::uint16_t>(query.below[p] + below(2));
+  }
+  std::vector<std::uint16_t> bounds(kBoxes + 1, 7);
+  kernels().box_bounds(boxes.data(), query.above.data(), query.below.data(), bounds.data());
+  expect(bounds[kBoxes] == 7, "one box too many");
+  for (std::size_t i = 0; i < kBoxes; ++i) {
+    const Side side{boxes.data(), i};
+    int sum = 0;
+    for (std::size_t p = 0; p < kHalfCode; ++p)
+      sum +=
+          std::max(0, side(2 * p) - query.above[p]) + std::max(0, query.below[p] - side(2 * p + 1));
+    expect(bounds[i] == static_cast<std::uint16_t>(sum), "box " + std::to_string(i));
+  }
+}
+
+// No box is farther than a row in it, whose distance may be as near as its code says.
+void check_tree(std::size_t n, std::size_t bins, const double* positions) {
+  const std::string where = "tree of " + std::to_string(n) + " rows, " + std::to_string(bins) +
+                            (positions == nullptr ? " bins" : " uneven bins");
+  const Wasserstein1d metric(bins, positions, 1.0, 1.0, 0.0);
+  const CdfCoder coder(metric);
+  if (!coder.is_useful()) return;
+  std::vector<double> masses = rows_of(n, bins);
+  const MassMatrix rows{MassMatrix::Type::f64, masses.data(), n, bins, bins};
+  std::vector<std::uint8_t> raw(n * kRawBytes), tree(CodeTree<std::uint8_t>::bytes(n));
+  encode_rows(metric, rows, 2, Cancel{}, raw.data(), raw.data() + n * kCodeBytes);
+  expect(arrange_codes(raw.data(), n, 2, Cancel{}, tree.data()), "not cancelled, " + where);
+  const auto from = CodeArrays<const std::uint8_t>::in(raw.data(), n);
+  const auto to = CodeTree<const std::uint8_t>::in(tree.data(), n);
+  CdfMatrix sums;
+  sums.assign(rows, 0, n);
+  std::vector<bool> there(n, false);
+  constexpr double kError = 1e-4;  // parts_limit() allows for it
+  for (std::size_t place = 0; place < n; ++place) {
+    const std::size_t row = to.row(place);
+    expect(row < n && !there[row], "each row once, " + where);
+    if (row >= n) return;
+    there[row] = true;
+    expect(std::equal(from.coarse_of(row), from.coarse_of(row) + kHalfCode,
+                      to.codes.coarse_of(place)) &&
+               std::equal(from.fine_of(row), from.fine_of(row) + kRest, to.codes.fine_of(place)),
+           "the code of a row, " + where);
+    const CdfAreas areas = coder.areas(sums.row(row), sums.total(row));
+    const Side sides[] = {{to.leaves_of(place / kGroupRows), place % kGroupRows / kLeafRows},
+                          {to.groups_of(place / kBlockRows), place % kBlockRows / kGroupRows}};
+    for (const Side& side : sides)
+      for (std::size_t p = 0; p < kHalfCode; ++p)
+        expect(side(2 * p) <= areas.coarse[p] * CdfCoder::kParts + kError &&
+                   areas.coarse[p] * CdfCoder::kParts <= side(2 * p + 1) + kError &&
+                   side(2 * p + 1) <= 8191,
+               "a box around a row, " + where);
+    if (place % 97 != 0) continue;
+    const std::size_t query = below(n);
+    const CoarseParts parts = CdfCoder::parts_of(coder.areas(sums.row(query), sums.total(query)));
+    const double distance = metric.between(sums, query, sums, row);
+    std::vector<std::uint16_t> bounds(kBoxes);
+    for (const Side& side : sides) {
+      kernels().box_bounds(side.boxes, parts.above.data(), parts.below.data(), bounds.data());
+      expect(bounds[side.i] <= coder.parts_limit(distance), "a box that is too far, " + where);
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -128,5 +215,14 @@ int main(int argc, char** argv) {
     }
     for (const std::size_t rows : sizes{0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 1000})
       check_scan(rows);
+    for (int repeat = 0; repeat < 100; ++repeat) check_boxes();
+    for (const std::size_t n : sizes{0, 1, 255, 256, 257, 512, 4095, 4096, 4097, 20000, 70000})
+      for (const std::size_t bins : sizes{2, 16, 33, 64}) {
+        check_tree(n, bins, nullptr);
+        std::vector<double> uneven(bins);
+        for (std::size_t j = 1; j < bins; ++j)
+          uneven[j] = uneven[j - 1] + static_cast<double>(1 + below(1000)) / 100;
+        check_tree(n, bins, uneven.data());
+      }
   });
 }

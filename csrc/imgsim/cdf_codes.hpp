@@ -28,6 +28,8 @@ namespace imgsim {
 constexpr std::size_t kHalfCode = 8;                   // bytes of either half
 constexpr std::size_t kRest = kHalfCode + 2;           // the fine half, what is lost, the spread
 constexpr std::size_t kCodeBytes = kHalfCode + kRest;  // of a row
+// What boxes around codes are made of (code_tree.hpp): of each coarse byte what rounding has taken.
+constexpr std::size_t kRawBytes = kCodeBytes + kHalfCode;
 
 // What a code is rounded from, in units.
 struct CdfAreas {
@@ -48,6 +50,11 @@ struct CodeArrays {
   Byte& spread(std::size_t row) const { return rest[row * kRest + kHalfCode + 1]; }
 };
 
+// A coarse half in parts of a unit, rounded up and down.
+struct CoarseParts {
+  std::array<std::uint16_t, kHalfCode> above, below;
+};
+
 class CdfCoder {
  public:
   // metric.is_area(): p = 1 on a line.
@@ -58,12 +65,21 @@ class CdfCoder {
 
   // Of running sums and their total.
   CdfAreas areas(const double* sums, double total) const;
-  // Into row `row`.
-  void encode(const CdfAreas& areas, const CodeArrays<std::uint8_t>& codes, std::size_t row) const;
+  // Into row `row`. remainders: eight bytes, or null (see parts_below()).
+  void encode(const CdfAreas& areas, const CodeArrays<std::uint8_t>& codes, std::size_t row,
+              std::uint8_t* remainders = nullptr) const;
+  static CoarseParts parts_of(const CdfAreas& areas);
+  // The parts, rounded down, of a coarse byte and its remainder; they are less than one more.
+  static std::uint16_t parts_below(std::uint8_t coarse, std::uint8_t remainder) {
+    const int parts = coarse * static_cast<int>(kParts) + remainder - kMiddle;
+    return static_cast<std::uint16_t>(parts < 0 ? 0 : parts);
+  }
 
   // The largest sum of coarse differences of two codes, which have lost `lost` together, whose
   // distance could be computed as `distance` or less.
   std::uint32_t limit(double distance, std::uint32_t lost) const;
+  // The same of the coarse halves themselves, in parts of a unit: nothing is lost.
+  std::uint32_t parts_limit(double distance) const;
   // No distance of a query, which is not rounded, to a row can be computed as less ...
   double lower_bound(const CdfAreas& query, const std::uint8_t* coarse, const std::uint8_t* fine,
                      std::uint8_t lost) const {
@@ -77,12 +93,15 @@ class CdfCoder {
            slack_;
   }
 
+  static constexpr std::uint32_t kParts = 32;                     // of a unit: sums fit 16 bits
   static constexpr std::uint32_t kLostParts = 32;                 // of a unit
   static constexpr std::uint32_t kMostLost = 4 * kLostParts + 1;  // half a unit in each pair
   static constexpr std::uint32_t kSpreadParts = 2;                // of a unit
   static constexpr std::uint32_t kNoLimit = 255 * 8;
+  static constexpr std::uint32_t kNoPartsLimit = 65535;
 
  private:
+  static constexpr int kMiddle = 17;  // a remainder of none
   struct Cell {
     std::size_t begin, end;  // gaps
   };

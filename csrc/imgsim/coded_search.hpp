@@ -12,27 +12,34 @@
 
 namespace imgsim {
 
-// Writes the codes of all rows, kCodeBytes each, as CodeArrays::in divides them. bad_row: the first
+// Writes the codes of all rows, kCodeBytes each, as CodeArrays::in divides them, and the remainders
+// of CdfCoder::encode(), eight bytes each, unless they are null: one after the other they are what
+// arrange_codes() takes. bad_row: the first
 // that is no distribution; then codes mean nothing. O(rows bins) time, no memory beyond the codes
 // but some 100 KB a thread.
 KnnResult encode_rows(const Wasserstein1d& metric, const MassMatrix& rows, std::size_t threads,
-                      const Cancel& cancel, std::uint8_t* codes);
+                      const Cancel& cancel, std::uint8_t* codes,
+                      std::uint8_t* remainders = nullptr);
 
 // Some of the rows of a database, fewer than 2^32.
 struct CodedRows {
   MassMatrix masses;
   const std::uint8_t* codes = nullptr;  // of encode_rows()
   const std::uint8_t* skip = nullptr;   // nonzero: to be left out; null: none
+  bool arranged = false;                // codes are those of arrange_codes() (code_tree.hpp)
 };
 
 struct CodedResult : KnnResult {
   std::uint64_t looked_at = 0;  // exact distances that were computed
+  std::size_t bad_part =
+      kNoBadRow;  // the first whose tree is damaged: it names rows beyond the last
 };
 
 // The k nearest rows of each query within `radius` (infinity: all), nearest first, ties to the
 // lower row; rows are numbered through all parts. Fewer than k: the rest is infinity and -1.
-// Threads share rows, and queries. Memory: 16 bytes for each row that codes cannot rule out, some
-// of them at a time, and for each block of 16384 rows. bad_row: one that was to be looked at and is
+// Where codes are arranged, only boxes and the leaves that may hold what is near are read. Threads
+// share rows, and queries. Memory: 16 bytes for each row that codes cannot rule out, some of them
+// at a time, and for each block of 16384 rows or more. bad_row: one that was to be looked at and is
 // no distribution (of the others nobody knows).
 CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries,
                           const std::vector<CodedRows>& parts, std::size_t k, double radius,

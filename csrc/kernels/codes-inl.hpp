@@ -1,4 +1,4 @@
-// Scans of 8-byte codes, compiled once per instruction set.
+// Scans of 8-byte codes and of boxes around them, compiled once per instruction set.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,7 @@
 
 namespace {
 
+using imgsim::kBoxes;
 using imgsim::kCode;  // bytes
 
 inline std::uint32_t code_distance(const std::uint8_t* a, const std::uint8_t* b) {
@@ -16,6 +17,53 @@ inline std::uint32_t code_distance(const std::uint8_t* a, const std::uint8_t* b)
     sum += a[s] < b[s] ? std::uint32_t{b[s]} - a[s] : std::uint32_t{a[s]} - b[s];
   return sum;
 }
+
+#if defined(IMGSIM_VECTORS)
+
+typedef std::uint16_t BoxSides __attribute__((vector_size(kVectorBytes < 32 ? kVectorBytes : 32)));
+
+inline BoxSides load_sides(const std::uint8_t* p) {
+  BoxSides v;
+  IMGSIM_MEMCPY(&v, p, sizeof v);
+  return v;
+}
+// By how much a exceeds b, or 0.
+inline BoxSides excess(BoxSides a, BoxSides b) {
+  return reinterpret_cast<BoxSides>(a > b) & (a - b);
+}
+
+void box_bounds(const std::uint8_t* boxes, const std::uint16_t* above, const std::uint16_t* below,
+                std::uint16_t* bounds) {
+  constexpr std::size_t kSide = kBoxes * sizeof(std::uint16_t);
+  for (std::size_t at = 0; at < kSide; at += sizeof(BoxSides)) {
+    BoxSides sum = {};
+    for (std::size_t s = 0; s < kCode; ++s) {
+      const std::uint8_t* sides = boxes + 2 * s * kSide + at;
+      sum += excess(load_sides(sides), BoxSides{} + above[s]);
+      sum += excess(BoxSides{} + below[s], load_sides(sides + kSide));
+    }
+    IMGSIM_MEMCPY(reinterpret_cast<char*>(bounds) + at, &sum, sizeof sum);
+  }
+}
+
+#else
+
+void box_bounds(const std::uint8_t* boxes, const std::uint16_t* above, const std::uint16_t* below,
+                std::uint16_t* bounds) {
+  for (std::size_t i = 0; i < kBoxes; ++i) {
+    std::uint32_t sum = 0;
+    for (std::size_t s = 0; s < kCode; ++s) {
+      std::uint16_t least, largest;
+      IMGSIM_MEMCPY(&least, boxes + 2 * (2 * s * kBoxes + i), sizeof least);
+      IMGSIM_MEMCPY(&largest, boxes + 2 * ((2 * s + 1) * kBoxes + i), sizeof largest);
+      if (least > above[s]) sum += std::uint32_t{least} - above[s];
+      if (below[s] > largest) sum += std::uint32_t{below[s]} - largest;
+    }
+    bounds[i] = static_cast<std::uint16_t>(sum);
+  }
+}
+
+#endif
 
 #if defined(IMGSIM_VECTORS) && defined(__SSE2__)
 

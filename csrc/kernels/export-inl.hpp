@@ -53,6 +53,7 @@ const KernelTable IMGSIM_CONCAT(kernels_, IMGSIM_ISA) = {
     squared,
     euclidean,
     near_codes,
+    box_bounds,
     outline,
     widen<float>,
     widen<std::uint32_t>,

@@ -11,7 +11,8 @@
 namespace imgsim {
 
 constexpr std::size_t kLanes = 16;
-constexpr std::size_t kCode = 8;  // bytes of half the code of a CDF
+constexpr std::size_t kCode = 8;    // bytes of half the code of a CDF
+constexpr std::size_t kBoxes = 16;  // that are looked at together
 // Scratch of tally_u8_pairs: one counter for each pair of neighbouring pixels, zero between calls.
 constexpr std::size_t kPairTable = 65536;
 
@@ -217,6 +218,11 @@ struct KernelTable {
   // any order; `found` has room for all rows.
   std::size_t (*near_codes)(const std::uint8_t* codes, std::size_t rows, const std::uint8_t* query,
                             std::uint32_t limit, std::uint32_t* found);
+  // How near each of 16 boxes can be to the query: the sum over its eight numbers of how far they
+  // are below the least (`above`: the query rounded up) or above the largest (`below`: down) of the
+  // box. boxes: for each number the least of all boxes, then the largest, all at most 8191.
+  void (*box_bounds)(const std::uint8_t* boxes, const std::uint16_t* above,
+                     const std::uint16_t* below, std::uint16_t* bounds);
 
   // ---- comparison of histograms ----
 

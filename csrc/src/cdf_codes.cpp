@@ -92,8 +92,8 @@ CdfAreas CdfCoder::areas(const double* sums, double total) const {
   return found;
 }
 
-void CdfCoder::encode(const CdfAreas& areas, const CodeArrays<std::uint8_t>& codes,
-                      std::size_t row) const {
+void CdfCoder::encode(const CdfAreas& areas, const CodeArrays<std::uint8_t>& codes, std::size_t row,
+                      std::uint8_t* remainders) const {
   const auto put = [](double value, std::uint8_t* byte) {
     const double rounded = std::clamp(std::floor(value + 0.5), 0.0, 255.0);
     *byte = static_cast<std::uint8_t>(rounded);
@@ -103,14 +103,38 @@ void CdfCoder::encode(const CdfAreas& areas, const CodeArrays<std::uint8_t>& cod
   for (std::size_t p = 0; p < kHalfCode; ++p)
     lost += std::max(put(areas.coarse[p], codes.coarse_of(row) + p),
                      put(areas.fine[p], codes.fine_of(row) + p));
+  if (remainders != nullptr) {
+    const CoarseParts parts = parts_of(areas);
+    for (std::size_t p = 0; p < kHalfCode; ++p)
+      remainders[p] = static_cast<std::uint8_t>(
+          parts.below[p] - static_cast<int>(kParts) * codes.coarse_of(row)[p] + kMiddle);
+  }
   codes.lost(row) = rounded_up(lost, kLostParts);
   codes.spread(row) = rounded_up(areas.spread, kSpreadParts);
+}
+
+CoarseParts CdfCoder::parts_of(const CdfAreas& areas) {
+  CoarseParts parts;
+  for (std::size_t p = 0; p < kHalfCode; ++p) {
+    const double exact = std::clamp(areas.coarse[p], 0.0, 255.0) * kParts;
+    const double error = kRounding * kParts;
+    parts.below[p] = static_cast<std::uint16_t>(std::max(0.0, std::floor(exact - error)));
+    parts.above[p] = static_cast<std::uint16_t>(std::ceil(exact + error));
+  }
+  return parts;
+}
+
+std::uint32_t CdfCoder::parts_limit(double distance) const {
+  const double most = (distance + slack_) / unit_ * kParts;
+  if (!(most < kNoPartsLimit)) return kNoPartsLimit;
+  // One more, because of errors here and of at most kRounding in each area of a row in a box.
+  return static_cast<std::uint32_t>(most * (1 + 0x1p-50)) + 1;
 }
 
 std::uint32_t CdfCoder::limit(double distance, std::uint32_t lost) const {
   const double most = (distance + slack_) / unit_ + static_cast<double>(lost) / kLostParts;
   if (!(most < kNoLimit)) return kNoLimit;
-  // One more, lest rounding here be in the way.
+  // One more, because of rounding errors here.
   return static_cast<std::uint32_t>(most * (1 + 0x1p-50)) + 1;
 }
 

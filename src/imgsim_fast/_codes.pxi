@@ -1,6 +1,16 @@
 # Codes of histograms, and exact search by way of them; a part of _core.pyx, whose helpers it uses.
 
 CODE_BYTES = csrc.kCodeBytes
+RAW_BYTES = csrc.kRawBytes
+LEAF_ROWS = csrc.kLeafRows  # 16 of these are a group, 16 groups a block
+
+
+class DamagedCodesError(Exception):
+    """The codes of part `part` name rows that are not there."""
+
+    def __init__(self, part):
+        super().__init__(part)
+        self.part = part
 
 
 def codes_useful(Metric metric not None):
@@ -14,10 +24,10 @@ def codes_useful(Metric metric not None):
         del coder
 
 
-cdef int check_codes(cnp.ndarray codes, const csrc.MassMatrix& rows) except -1:
+cdef int check_codes(cnp.ndarray codes, size_t size) except -1:
     cdef bint fits = cnp.PyArray_TYPE(codes) == cnp.NPY_UINT8 and cnp.PyArray_ISCARRAY_RO(codes)
-    if not fits or <size_t>cnp.PyArray_SIZE(codes) != rows.rows * csrc.kCodeBytes:
-        raise TypeError(f"codes must be {rows.rows * csrc.kCodeBytes} bytes in one piece")
+    if not fits or <size_t>cnp.PyArray_SIZE(codes) != size:
+        raise TypeError(f"codes must be {size} bytes in one piece")
     return 0
 
 
@@ -28,32 +38,67 @@ cdef int check_metric(Metric metric, const csrc.MassMatrix& rows) except -1:
 
 
 def encode_rows(Metric metric not None, cnp.ndarray rows, cnp.ndarray codes, size_t threads):
-    """Write the codes of float64 or uint32 rows, shape (n, bins), into n * CODE_BYTES bytes."""
+    """Write the codes of float64 or uint32 rows, shape (n, bins), into n * CODE_BYTES bytes.
+
+    Or into n * RAW_BYTES: behind the codes there is what arrange_codes() needs beside them.
+    """
     cdef csrc.MassMatrix masses = masses_of(rows)
     check_metric(metric, masses)
-    check_codes(codes, masses)
+    cdef bint raw = <size_t>cnp.PyArray_SIZE(codes) == masses.rows * csrc.kRawBytes
+    check_codes(codes, masses.rows * (csrc.kRawBytes if raw else csrc.kCodeBytes))
     if not cnp.PyArray_ISWRITEABLE(codes):
         raise TypeError("codes must be writeable")
     cdef uint8_t* data = <uint8_t*>cnp.PyArray_DATA(codes)
+    cdef uint8_t* remainders = data + masses.rows * csrc.kCodeBytes if raw else NULL
     cdef csrc.Cancel cancel = on_signal()
     cdef csrc.KnnResult result
     with nogil:
-        result = csrc.encode_rows(metric.metric[0], masses, threads, cancel, data)
+        result = csrc.encode_rows(metric.metric[0], masses, threads, cancel, data,
+                                  remainders)
     if result.cancelled:
         raise_pending()
     if result.bad_row != csrc.kNoBadRow:
         raise BadMassError(0, result.bad_row)
 
 
+def arranged_bytes(size_t rows):
+    """Bytes of arrange_codes() of so many rows; never as many as their codes take."""
+    return csrc.tree_bytes(rows)
+
+
+def arrange_codes(cnp.ndarray codes, size_t threads):
+    """Put the n * RAW_BYTES bytes of encode_rows() in an order in which most need not be read."""
+    cdef size_t rows = <size_t>cnp.PyArray_SIZE(codes) // csrc.kRawBytes
+    check_codes(codes, rows * csrc.kRawBytes)
+    if rows >= 2**32:
+        raise TypeError(f"there are codes of {rows} rows, more than 2**32 - 1")
+    cdef cnp.npy_intp size = <cnp.npy_intp>csrc.tree_bytes(rows)
+    cdef cnp.ndarray tree = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_UINT8)
+    cdef const uint8_t* data = <const uint8_t*>cnp.PyArray_DATA(codes)
+    cdef uint8_t* to = <uint8_t*>cnp.PyArray_DATA(tree)
+    cdef csrc.Cancel cancel = on_signal()
+    cdef cbool done
+    with nogil:
+        done = csrc.arrange_codes(data, rows, threads, cancel, to)
+    if not done:
+        raise_pending()
+    return tree
+
+
 cdef vector[csrc.CodedRows] coded_parts(Metric metric, object parts) except *:
-    """(rows, codes, skip) each; skip is None or uint8 per row. The caller keeps them alive."""
+    """(rows, codes, skip) each; skip is None or uint8 per row. The caller keeps them alive.
+
+    Codes may be arranged: their length tells.
+    """
     cdef vector[csrc.CodedRows] all
     cdef csrc.CodedRows part
     cdef cnp.ndarray rows, codes, skip
     for rows, codes, left_out in parts:
         part.masses = masses_of(rows)
         check_metric(metric, part.masses)
-        check_codes(codes, part.masses)
+        part.arranged = <size_t>cnp.PyArray_SIZE(codes) == csrc.tree_bytes(part.masses.rows)
+        check_codes(codes, csrc.tree_bytes(part.masses.rows) if part.arranged
+                    else part.masses.rows * csrc.kCodeBytes)
         if part.masses.rows >= 2**32:
             raise TypeError(f"a part has {part.masses.rows} rows, more than 2**32 - 1")
         part.codes = <const uint8_t*>cnp.PyArray_DATA(codes)
@@ -75,6 +120,8 @@ cdef int refuse_coded(const csrc.CodedResult& result) except -1:
         raise BadMassError(0, result.bad_query)
     if result.bad_row != csrc.kNoBadRow:
         raise BadMassError(1, result.bad_row)
+    if result.bad_part != csrc.kNoBadRow:
+        raise DamagedCodesError(result.bad_part)
     return 0
 
 
@@ -82,7 +129,8 @@ def nearest_coded(Metric metric not None, cnp.ndarray queries, tuple parts, size
                   double radius, size_t threads):
     """(distances, indices, exact distances computed); inf and -1 where fewer than k are near.
 
-    parts: (rows, codes, skip) each, numbered through; skip is None or uint8 per row.
+    parts: (rows, codes, skip) each, numbered through; codes may be arranged; skip is None or uint8
+    per row.
     """
     cdef csrc.MassMatrix many = masses_of(queries)
     check_metric(metric, many)

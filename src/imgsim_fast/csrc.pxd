@@ -203,10 +203,18 @@ cdef extern from "imgsim/knn.hpp" namespace "imgsim" nogil:
 
 cdef extern from "imgsim/cdf_codes.hpp" namespace "imgsim" nogil:
     const size_t kCodeBytes
+    const size_t kRawBytes
 
     cdef cppclass CdfCoder:
         CdfCoder(const Wasserstein1d& metric) except +
         cbool is_useful()
+
+
+cdef extern from "imgsim/code_tree.hpp" namespace "imgsim" nogil:
+    const size_t kLeafRows
+    size_t tree_bytes "imgsim::CodeTree<uint8_t>::bytes"(size_t n)
+    cbool arrange_codes(const uint8_t* raw, size_t n, size_t threads, const Cancel& cancel,
+                        uint8_t* tree) except +
 
 
 cdef extern from "imgsim/top_k.hpp" namespace "imgsim" nogil:
@@ -220,15 +228,17 @@ cdef extern from "imgsim/coded_search.hpp" namespace "imgsim" nogil:
         MassMatrix masses
         const uint8_t* codes
         const uint8_t* skip
+        cbool arranged
 
     cdef cppclass CodedResult:
         cbool cancelled
         size_t bad_query
         size_t bad_row
+        size_t bad_part
         uint64_t looked_at
 
     KnnResult encode_rows(const Wasserstein1d& metric, const MassMatrix& rows, size_t threads,
-                          const Cancel& cancel, uint8_t* codes) except +
+                          const Cancel& cancel, uint8_t* codes, uint8_t* remainders) except +
     CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries,
                               const vector[CodedRows]& parts, size_t k, double radius,
                               size_t threads, const Cancel& cancel, double* distances,

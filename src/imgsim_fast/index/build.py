@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim_fast import _core
 from imgsim_fast.errors import IndexWarning
 from imgsim_fast.index.catalog import Catalog, ImageRecord
+from imgsim_fast.index.coding import arranged, encoded
 from imgsim_fast.index.describing import Describer, Outcome, Task
 from imgsim_fast.index.segments import SegmentRecord, open_segment, remove_orphans, write_segment
 from imgsim_fast.measures.base import Measure
@@ -193,13 +193,7 @@ class Builder:
         coder = self._measure.coder
         if coder is None or rows < CODED_ROWS:
             return None
-
-        def codes(rows: NDArray[Any]) -> NDArray[np.uint8]:
-            made = np.empty(len(rows) * _core.CODE_BYTES, np.uint8)
-            _core.encode_rows(coder, rows, made, self._threads)
-            return made
-
-        return codes
+        return lambda rows: arranged(encoded(coder, rows, self._threads), self._threads)
 
     def _numbered(
         self, pending: list[Outcome], segment: int

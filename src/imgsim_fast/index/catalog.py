@@ -21,7 +21,9 @@ from imgsim_fast.index.histogram_segments import HistogramSegment
 from imgsim_fast.index.segments import SegmentRecord
 
 FORMAT = 1
-FORMAT_WITH_CODES = 2  # what 1 is, and two more tables
+_CODES_IN_ORDER_OF_ROWS = 2  # what 1 is, and two more tables
+FORMAT_WITH_CODES = 3  # codes may be arranged as well (csrc/imgsim/code_tree.hpp)
+_FORMATS = (FORMAT, _CODES_IN_ORDER_OF_ROWS, FORMAT_WITH_CODES)
 FILE = "catalog.sqlite"
 UNFINISHED = f"{FILE}.new"
 _APPLICATION_ID = 0x696D6773  # "imgs"
@@ -109,10 +111,9 @@ class Catalog:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if application != _APPLICATION_ID:
                 raise IndexVersionError(f"{folder!r} is not an imgsim index")
-            if version not in (FORMAT, FORMAT_WITH_CODES):
+            if version not in _FORMATS:
                 raise IndexVersionError(
-                    f"{folder!r} has index format {version}; this version reads {FORMAT} and "
-                    f"{FORMAT_WITH_CODES}"
+                    f"{folder!r} has index format {version}; this version reads 1 to {_FORMATS[-1]}"
                 )
             meta = dict(self._db.execute("SELECT key, value FROM meta"))
         try:
@@ -231,8 +232,11 @@ class Catalog:
                 raise IndexCorruptError(f"the catalogue of {self.folder!r} has histograms {row}")
         return [HistogramSegment(*row) for row in rows]
 
+    def _format(self) -> int:
+        return int(self._rows("PRAGMA user_version")[0][0])
+
     def _has_codes(self) -> bool:
-        return int(self._rows("PRAGMA user_version")[0][0]) == FORMAT_WITH_CODES
+        return self._format() != FORMAT
 
     def segment_names(self) -> set[str]:
         """Names of all segments, of images and of histograms."""
@@ -362,6 +366,7 @@ class Catalog:
         if not self._has_codes():
             for table in _CODES_SCHEMA:
                 self._db.execute(table)
+        if self._format() != FORMAT_WITH_CODES:
             self._db.execute(f"PRAGMA user_version = {FORMAT_WITH_CODES}")
 
     def drop_segment(self, number: int) -> None:

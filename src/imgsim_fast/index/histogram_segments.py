@@ -1,8 +1,9 @@
 """Segment files of histograms that no image file is behind: rows, their codes, their ids.
 
 Plain ``.npy`` arrays like those of images (segments.py), but written as a stream and opened without
-being read: a CRC-32 of the data of each is for ``verify``. A code takes ``_core.CODE_BYTES`` bytes
-(csrc/imgsim/cdf_codes.hpp says what they are). Ids that follow each other take no file.
+being read: a CRC-32 of the data of each is for ``verify``. Codes (csrc/imgsim/cdf_codes.hpp) are
+arranged as a tree (csrc/imgsim/code_tree.hpp), 22 bytes a row. Ids that follow each other take no
+file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,8 +19,14 @@ from numpy.typing import NDArray
 
 from imgsim_fast import _core
 from imgsim_fast.errors import IndexCorruptError
-from imgsim_fast.index.coding import PIECE, wrong_codes
-from imgsim_fast.index.segments import open_array, part_file, sync_folder, write_header
+from imgsim_fast.index.coding import PIECE, arranged, encoded, joined, wrong_codes
+from imgsim_fast.index.segments import (
+    open_array,
+    open_codes,
+    part_file,
+    sync_folder,
+    write_header,
+)
 
 NAME = "histograms-{:08d}"
 ROWS = np.dtype(np.uint32)
@@ -90,9 +96,8 @@ class SegmentWriter:
         step = max(1, PIECE // (rows.itemsize * rows.shape[1]))
         for start in range(0, len(rows), step):
             piece = rows[start : start + step]
-            codes = np.empty(len(piece) * _core.CODE_BYTES, np.uint8)
             try:
-                _core.encode_rows(self._metric, piece, codes, self._threads)
+                codes = encoded(self._metric, piece, self._threads)
             except _core.BadMassError as bad:
                 raise _core.BadMassError(bad.which, start + bad.row) from None
             data = piece.reshape(-1).view(np.uint8).data
@@ -109,31 +114,28 @@ class SegmentWriter:
         write_header(self._file, ROWS, (self.rows, bins))
         self._close()
         size = os.path.getsize(self._path("rows"))
-        codes = self._write("codes", np.dtype(np.uint8), _planes(self._codes))
+        raw = joined(self._codes)
+        self._codes = []  # 109 MB
+        codes = self._write("codes", arranged(raw, self._threads))
+        del raw
         ids = np.concatenate(self._ids)
+        self._ids = []  # whoever may still discard this keeps none of it for that
         follow = int(ids[-1]) - int(ids[0]) == len(ids) - 1
-        kept = (0, 0) if follow else self._write("ids", np.dtype(np.int64), iter([ids]))
-        self._codes, self._ids = [], []  # whoever may still discard this keeps no 100 MB for that
+        kept = (0, 0) if follow else self._write("ids", ids)
         sync_folder(self._folder)
         return HistogramSegment(
             self._number, NAME.format(self._number), self.rows, int(ids[0]), int(ids[-1]),
             size, self._crc, *codes, *kept,
         )  # fmt: skip
 
-    def _write(
-        self, part: str, dtype: np.dtype[Any], pieces: Iterator[NDArray[Any]]
-    ) -> tuple[int, int]:
-        length = self.rows * (_core.CODE_BYTES if part == "codes" else 1)
-        crc = 0
+    def _write(self, part: str, array: NDArray[Any]) -> tuple[int, int]:
         with open(self._path(part), "xb") as file:
-            write_header(file, dtype, (length,))
-            for piece in pieces:
-                data = np.ascontiguousarray(piece).view(np.uint8).data
-                crc = zlib.crc32(data, crc)
-                file.write(data)
+            write_header(file, array.dtype, array.shape)
+            data = np.ascontiguousarray(array).view(np.uint8).data
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            return file.tell(), crc
+            return file.tell(), zlib.crc32(data)
 
     def _close(self) -> None:
         self._file.flush()
@@ -147,14 +149,6 @@ class SegmentWriter:
         for part in ("rows", "codes", "ids"):
             with contextlib.suppress(OSError):
                 os.unlink(self._path(part))
-
-
-def _planes(pieces: list[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """Codes of pieces as codes of one: all coarse halves, then of each row the rest."""
-    sizes = [len(piece) // _core.CODE_BYTES for piece in pieces]
-    for first, last in ((0, 8), (8, _core.CODE_BYTES)):
-        for size, piece in zip(sizes, pieces, strict=True):
-            yield piece[first * size : last * size]
 
 
 def open_histograms(folder: str, record: HistogramSegment, bins: int | None) -> Histograms:
@@ -177,7 +171,8 @@ def open_histograms(folder: str, record: HistogramSegment, bins: int | None) -> 
             raise IndexCorruptError(f"{record.name}.rows.npy holds {rows.shape} of {rows.dtype}")
     else:
         rows = opened("rows", record.rows_bytes, ROWS, (n, bins))
-    codes = opened("codes", record.codes_bytes, np.uint8, (n * _core.CODE_BYTES,))
+    file = part_file(folder, record.name, "codes")
+    codes = open_codes(file, record.codes_bytes, None, n)
     ids = opened("ids", record.ids_bytes, np.int64, (n,)) if record.ids_bytes else None
     return Histograms(record, rows, codes, ids)
 

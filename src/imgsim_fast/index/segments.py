@@ -118,13 +118,9 @@ def open_segment(
         rows = open_array(file, size, crc, dtype, (record.rows, row_length))
     codes = None
     if record.codes_bytes:
-        codes = open_array(
-            part_file(folder, record.name, "codes"),
-            record.codes_bytes,
-            record.codes_crc if read else None,
-            np.dtype(np.uint8),
-            (record.rows * _core.CODE_BYTES,),
-        )
+        file = part_file(folder, record.name, "codes")
+        crc = record.codes_crc if read else None
+        codes = open_codes(file, record.codes_bytes, crc, record.rows)
     return Segment(record, rows, _open_ids(folder, record, read), codes)
 
 
@@ -298,6 +294,16 @@ def open_array(
                 f"{name} holds {found_shape} of {found_dtype}; not {shape} of {dtype}"
             )
         return np.asarray(np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape))
+
+
+def open_codes(path: str, size: int, crc: int | None, rows: int) -> NDArray[np.uint8]:
+    """Map the codes of so many rows, in their order or arranged."""
+    codes = open_array(path, size, crc, np.dtype(np.uint8), None)
+    if len(codes) not in (_core.arranged_bytes(rows), rows * _core.CODE_BYTES):
+        raise IndexCorruptError(
+            f"{os.path.basename(path)} holds {len(codes)} bytes; not the codes of {rows} rows"
+        )
+    return codes
 
 
 def _header_of(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

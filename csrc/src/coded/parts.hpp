@@ -1,0 +1,151 @@
+// The rows of a database in several parts, their codes, and exact distances to them.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "imgsim/code_tree.hpp"
+#include "imgsim/coded_search.hpp"
+
+namespace imgsim::coded {
+
+inline void prefetch(const std::uint8_t* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address);
+#else
+  (void)address;
+#endif
+}
+
+// Where the code of a row is: place `at` of a part.
+struct Place {
+  std::uint32_t part, at;
+  friend bool operator<(const Place& x, const Place& y) {
+    return x.part != y.part ? x.part < y.part : x.at < y.at;
+  }
+};
+
+// The parts of a database, and the codes of each.
+class Parts {
+ public:
+  using Codes = CodeArrays<const std::uint8_t>;
+  using Tree = CodeTree<const std::uint8_t>;
+
+  // block: rows of a piece of work, where there is no tree.
+  Parts(const std::vector<CodedRows>& rows, std::size_t block) : rows_(rows), block_(block) {
+    std::size_t first = 0;
+    for (const CodedRows& part : rows) {
+      const std::size_t n = part.masses.rows;
+      first_.push_back(first);
+      codes_.push_back(Codes::in(part.codes, n));
+      trees_.push_back(part.arranged ? Tree::in(part.codes, n) : Tree{});
+      const std::size_t step = part.arranged ? kTreeBlock : block;
+      for (std::size_t begin = 0; begin < n; begin += step)
+        blocks_.push_back(
+            {static_cast<std::uint32_t>(first_.size() - 1), static_cast<std::uint32_t>(begin)});
+      (part.arranged ? in_trees_ : in_order_) += n;
+      first += n;
+    }
+  }
+  std::size_t count() const { return rows_.size(); }
+  bool is_tree(std::size_t part) const { return rows_[part].arranged; }
+  std::size_t rows_in_trees() const { return in_trees_; }
+  std::size_t other_rows() const { return in_order_; }
+  const Codes& codes(std::size_t part) const { return codes_[part]; }
+  const Tree& tree(std::size_t part) const { return trees_[part]; }
+  const MassMatrix& masses(std::size_t part) const { return rows_[part].masses; }
+
+  // Number in its part of the row at a place.
+  std::size_t row(Place one) const {
+    return is_tree(one.part) ? trees_[one.part].row(one.at) : one.at;
+  }
+  // Of a damaged tree the row may not be there.
+  bool exists(Place one) const { return row(one) < masses(one.part).rows; }
+  // Number in the whole database.
+  std::size_t number(Place one) const { return first_[one.part] + row(one); }
+  bool skipped(Place one) const {
+    const std::uint8_t* skip = rows_[one.part].skip;
+    return skip != nullptr && skip[row(one)] != 0;
+  }
+
+  // Begins to read what bounds need that the scan does not.
+  void fetch_code(Place one) const {
+    prefetch(codes_[one.part].fine_of(one.at));
+    prefetch(&codes_[one.part].spread(one.at));
+  }
+  // Begins to read a row.
+  void fetch_row(Place one) const {
+    const MassMatrix& all = rows_[one.part].masses;
+    const std::size_t size = all.type == MassMatrix::Type::f64 ? sizeof(double) : 4;
+    const auto* data = static_cast<const std::uint8_t*>(all.data) + row(one) * all.stride * size;
+    prefetch(data);
+    prefetch(data + all.cols * size / 2);
+  }
+
+  std::size_t blocks() const { return blocks_.size(); }
+  // The most of a part without a tree.
+  std::size_t most_block_rows() const { return block_; }
+  Place block(std::size_t i) const { return blocks_[i]; }
+  std::size_t block_rows(std::size_t i) const {
+    const std::size_t step = is_tree(blocks_[i].part) ? kTreeBlock : block_;
+    return std::min(step, masses(blocks_[i].part).rows - blocks_[i].at);
+  }
+
+  // Of a tree.
+  std::size_t rows_of_leaf(std::size_t part, std::size_t begin) const {
+    return std::min(kLeafRows, masses(part).rows - begin);
+  }
+
+  static constexpr std::size_t kTreeBlock = 4 * kBlockRows;
+
+ private:
+  const std::vector<CodedRows>& rows_;
+  std::size_t block_, in_trees_ = 0, in_order_ = 0;
+  std::vector<std::size_t> first_;
+  std::vector<Codes> codes_;
+  std::vector<Tree> trees_;
+  std::vector<Place> blocks_;
+};
+
+// Exact distances to single rows.
+class Exact {
+ public:
+  Exact(const Wasserstein1d& metric, const CdfMatrix& queries, const Parts& parts)
+      : metric_(metric), queries_(queries), parts_(parts) {}
+
+  // Infinity where the row is no distribution: bad_row() remembers the first of these.
+  double distance(std::size_t query, Place one) {
+    ++count_;
+    const std::size_t row = parts_.row(one);
+    if (sums_.assign(parts_.masses(one.part), row, row + 1) != kNoBadRow) {
+      bad_row_ = std::min(bad_row_, parts_.number(one));
+      return std::numeric_limits<double>::infinity();
+    }
+    return metric_.between(queries_, query, sums_, 0);
+  }
+  // Whether there is a row at a place: bad_part() remembers where not.
+  bool exists(Place one) {
+    if (parts_.exists(one)) return true;
+    bad_part_ = std::min(bad_part_, std::size_t{one.part});
+    return false;
+  }
+
+  void note(CodedResult* result) const {
+    result->looked_at += count_;
+    result->bad_row = std::min(result->bad_row, bad_row_);
+    result->bad_part = std::min(result->bad_part, bad_part_);
+  }
+
+ private:
+  const Wasserstein1d& metric_;
+  const CdfMatrix& queries_;
+  const Parts& parts_;
+  CdfMatrix sums_;
+  std::size_t bad_row_ = kNoBadRow, bad_part_ = kNoBadRow;
+  std::uint64_t count_ = 0;
+};
+
+}  // namespace imgsim::coded
