@@ -155,7 +155,7 @@ LONG_CALLS = {
         "isf._core.encode_rows(METRIC, ONES, RAW, 2), isf._core.nearest_coded("
         "METRIC, ONES[:4000], ((ONES, isf._core.arrange_codes(RAW, 2), None),), 10, np.inf, 2)"
     ),
-    "arranging codes": "isf._core.arrange_codes(np.resize(A.view('u1'), 26 * 16_000_000), 2)",
+    "arranging codes": "isf._core.arrange_codes(np.resize(A.view('u1'), 26 * 8_000_000), 2)",
     "embeddings": (
         "isf.Embedding(len, name='x', length=256).values("
         "A[0].astype('f4'), np.broadcast_to(A[1].astype('f4'), (10**7, 256)), 2)"

@@ -83,22 +83,19 @@ class CdfCoder {
   // No distance of a query, which is not rounded, to a row can be computed as less ...
   double lower_bound(const CdfAreas& query, const std::uint8_t* coarse, const std::uint8_t* fine,
                      std::uint8_t lost) const {
-    return unit_ * (apart(query, coarse, fine) - parts(lost, kLostParts)) - slack_;
+    return unit_ * (apart(query, coarse, fine) - parts(lost, kParts)) - slack_;
   }
   // ... or as more.
   double upper_bound(const CdfAreas& query, const std::uint8_t* coarse, const std::uint8_t* fine,
                      std::uint8_t lost, std::uint8_t spread) const {
-    return unit_ * (apart(query, coarse, fine) + parts(lost, kLostParts) + query.spread +
+    return unit_ * (apart(query, coarse, fine) + parts(lost, kParts) + query.spread +
                     parts(spread, kSpreadParts)) +
            slack_;
   }
 
-  static constexpr std::uint32_t kParts = 32;                     // of a unit: sums fit 16 bits
-  static constexpr std::uint32_t kLostParts = 32;                 // of a unit
-  static constexpr std::uint32_t kMostLost = 4 * kLostParts + 1;  // half a unit in each pair
-  static constexpr std::uint32_t kSpreadParts = 2;                // of a unit
-  static constexpr std::uint32_t kNoLimit = 255 * 8;
-  static constexpr std::uint32_t kNoPartsLimit = 65535;
+  static constexpr std::uint32_t kParts = 32, kSpreadParts = 2;  // of a unit
+  static constexpr std::uint32_t kMostLost = 4 * kParts + 1;     // half a unit in each pair
+  static constexpr std::uint32_t kNoLimit = 255 * 8, kNoPartsLimit = 65535;
 
  private:
   static constexpr int kMiddle = 17;  // a remainder of none

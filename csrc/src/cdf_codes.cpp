@@ -109,7 +109,7 @@ void CdfCoder::encode(const CdfAreas& areas, const CodeArrays<std::uint8_t>& cod
       remainders[p] = static_cast<std::uint8_t>(
           parts.below[p] - static_cast<int>(kParts) * codes.coarse_of(row)[p] + kMiddle);
   }
-  codes.lost(row) = rounded_up(lost, kLostParts);
+  codes.lost(row) = rounded_up(lost, kParts);
   codes.spread(row) = rounded_up(areas.spread, kSpreadParts);
 }
 
@@ -132,7 +132,7 @@ std::uint32_t CdfCoder::parts_limit(double distance) const {
 }
 
 std::uint32_t CdfCoder::limit(double distance, std::uint32_t lost) const {
-  const double most = (distance + slack_) / unit_ + static_cast<double>(lost) / kLostParts;
+  const double most = (distance + slack_) / unit_ + static_cast<double>(lost) / kParts;
   if (!(most < kNoLimit)) return kNoLimit;
   // One more, because of rounding errors here.
   return static_cast<std::uint32_t>(most * (1 + 0x1p-50)) + 1;

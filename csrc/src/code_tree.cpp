@@ -2,11 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <utility>
 #include <vector>
 
+#include "coded/prefetch.hpp"
+
 namespace imgsim {
 namespace {
+
+using coded::prefetch;
 
 struct Item {
   std::array<std::uint8_t, kHalfCode> code;
@@ -45,28 +50,29 @@ std::size_t widest(const Item* items, std::size_t n) {
   return best;
 }
 
-// Puts the items that `low` holds of in front, without branches; returns their number.
-template <class Low>
-std::size_t partition(Item* items, std::size_t n, Low low) {
-  std::size_t in_front = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const Item item = items[i];
-    items[i] = items[in_front];
-    items[in_front] = item;
-    in_front += static_cast<std::size_t>(low(item));
-  }
-  return in_front;
-}
-
 // Puts the `front` smallest by byte p in front.
 void divide(Item* items, std::size_t n, std::size_t p, std::size_t front) {
-  std::array<std::size_t, 256> counts = {};
-  for (std::size_t i = 0; i < n; ++i) ++counts[items[i].code[p]];
+  constexpr std::size_t kApart = 4;  // counters of one value, lest one wait for the other
+  std::array<std::array<std::uint32_t, 256>, kApart> counts = {};
+  for (std::size_t i = 0; i < n; ++i) ++counts[i % kApart][items[i].code[p]];
+  const auto count = [&](std::size_t value) {
+    std::size_t sum = 0;
+    for (const auto& some : counts) sum += some[value];
+    return sum;
+  };
   std::size_t middle = 0, less = 0;
-  while (less + counts[middle] < front) less += counts[middle++];
-  partition(items, n, [&](const Item& one) { return one.code[p] < middle; });
-  if (less < front)
-    partition(items + less, n - less, [&](const Item& one) { return one.code[p] == middle; });
+  while (less + count(middle) < front) less += count(middle++);
+  // Of those that have the middle value the first ones. Without branches: nobody can foretell them.
+  std::size_t of_middle = front - less, in_front = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const Item item = items[i];
+    const std::size_t value = item.code[p];
+    const auto taken = static_cast<std::size_t>((value == middle) & (of_middle != 0));
+    of_middle -= taken;
+    items[i] = items[in_front];
+    items[in_front] = item;
+    in_front += static_cast<std::size_t>(value < middle) | taken;
+  }
 }
 
 // Divides all items of a span; returns the leaf where its second half begins.
@@ -155,11 +161,12 @@ bool arrange_codes(const std::uint8_t* raw, std::size_t n, std::size_t threads,
   const Tree to = Tree::in(tree, n);
   std::vector<Item> items(n);
   for (std::size_t row = 0; row < n; ++row) {
-    std::copy_n(from.coarse_of(row), kHalfCode, items[row].code.begin());
+    std::memcpy(items[row].code.data(), from.coarse_of(row), kHalfCode);
     items[row].row = static_cast<std::uint32_t>(row);
   }
   if (!sort(&items, threads, cancel)) return false;
   std::fill(to.leaves, tree + Tree::bytes(n), std::uint8_t{0});
+  constexpr std::size_t kAhead = 16;  // rows anywhere, that are waited for together
   const auto write = [&](std::size_t group) {
     Box all;
     const std::size_t first = group * kGroupRows, last = std::min(n, first + kGroupRows);
@@ -167,8 +174,12 @@ bool arrange_codes(const std::uint8_t* raw, std::size_t n, std::size_t threads,
       Box box;
       for (std::size_t place = begin; place < std::min(last, begin + kLeafRows); ++place) {
         const Item& item = items[place];
-        std::copy(item.code.begin(), item.code.end(), to.codes.coarse_of(place));
-        std::copy_n(from.fine_of(item.row), kRest, to.codes.fine_of(place));
+        if (place + kAhead < n) {
+          prefetch(from.fine_of(items[place + kAhead].row));
+          prefetch(remainders + items[place + kAhead].row * kHalfCode);
+        }
+        std::memcpy(to.codes.coarse_of(place), item.code.data(), kHalfCode);
+        std::memcpy(to.codes.fine_of(place), from.fine_of(item.row), kRest);
         to.set_row(place, item.row);
         box.add(item.code.data(), remainders + item.row * kHalfCode);
       }

@@ -4,6 +4,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "coded/scan.hpp"
 
@@ -269,8 +270,12 @@ KnnResult knn_by_codes(const Wasserstein1d& metric, const MassMatrix& queries,
                        const MassMatrix& database, const std::uint8_t* skip, std::size_t k,
                        std::size_t threads, const Cancel& cancel, double* distances,
                        std::int64_t* indices) {
-  std::vector<std::uint8_t> bytes(database.rows * kCodeBytes);
-  KnnResult result = encode_rows(metric, database, threads, cancel, bytes.data());
+  constexpr std::size_t kRowsPerQuery = 2048;  // for which arranging pays, too
+  const std::size_t n = database.rows;
+  const bool arranged = queries.rows >= n / kRowsPerQuery;
+  std::vector<std::uint8_t> bytes(n * (arranged ? kRawBytes : kCodeBytes));
+  KnnResult result = encode_rows(metric, database, threads, cancel, bytes.data(),
+                                 arranged ? bytes.data() + n * kCodeBytes : nullptr);
   if (result.cancelled) return result;
   if (result.bad_row != kNoBadRow) {  // of the queries they are named first
     CdfMatrix sums;
@@ -278,7 +283,13 @@ KnnResult knn_by_codes(const Wasserstein1d& metric, const MassMatrix& queries,
       result.bad_query = sums.assign(queries, q, q + 1);
     return result;
   }
-  const std::vector<CodedRows> parts{{database, bytes.data(), skip}};
+  if (arranged) {
+    std::vector<std::uint8_t> tree(CodeTree<std::uint8_t>::bytes(n));
+    result.cancelled = !arrange_codes(bytes.data(), n, threads, cancel, tree.data());
+    if (result.cancelled) return result;
+    bytes = std::move(tree);
+  }
+  const std::vector<CodedRows> parts{{database, bytes.data(), skip, arranged}};
   return nearest_coded(metric, queries, parts, k, kInfinity, threads, cancel, distances, indices);
 }
 

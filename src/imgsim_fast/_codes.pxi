@@ -151,7 +151,10 @@ def nearest_coded(Metric metric not None, cnp.ndarray queries, tuple parts, size
 
 def within_coded(Metric metric not None, cnp.ndarray query, tuple parts, double radius,
                  size_t threads):
-    """(distances, indices) of all rows within the radius of the query, shape (1, bins)."""
+    """(distances, indices) of all rows within the radius of the query, shape (1, bins).
+
+    And the number of exact distances computed.
+    """
     cdef csrc.MassMatrix one = masses_of(query)
     check_metric(metric, one)
     if one.rows != 1:
@@ -170,7 +173,7 @@ def within_coded(Metric metric not None, cnp.ndarray query, tuple parts, double 
     for i in range(found.size()):
         (<double*>cnp.PyArray_DATA(distances))[i] = found[i].distance
         (<int64_t*>cnp.PyArray_DATA(indices))[i] = found[i].index
-    return distances, indices
+    return distances, indices, result.looked_at
 
 
 def sum_words(cnp.ndarray words, size_t threads):

@@ -7,18 +7,11 @@
 #include <limits>
 #include <vector>
 
+#include "coded/prefetch.hpp"
 #include "imgsim/code_tree.hpp"
 #include "imgsim/coded_search.hpp"
 
 namespace imgsim::coded {
-
-inline void prefetch(const std::uint8_t* address) {
-#if defined(__GNUC__)
-  __builtin_prefetch(address);
-#else
-  (void)address;
-#endif
-}
 
 // Where the code of a row is: place `at` of a part.
 struct Place {

@@ -18,6 +18,7 @@ from imgsim_fast.measures.base import Measure
 # Rows, their codes, and which of them are to be left out (nonzero), if any.
 Part = tuple[NDArray[Any], NDArray[np.uint8], NDArray[np.uint8] | None]
 _LARGE = 1 << 26  # bytes of rows
+_MANY_LOOKED = 128
 _PLANES = (0, 8, _core.CODE_BYTES, _core.RAW_BYTES)  # ends of what `encoded` gives, a row
 _PLACES = 1 << 16  # codes that are compared together
 PIECE = 1 << 22  # bytes of rows that are encoded together
@@ -79,6 +80,7 @@ class CodedParts:
         self._coder = coder
         self._parts = tuple(parts)
         self._names = names
+        self._looked = 0  # rows since they were forgotten
         self._starts = np.cumsum([0, *(len(part[0]) for part in parts)])
         self._advise("MADV_RANDOM")  # one row here, one there: what follows it is not worth reading
 
@@ -91,26 +93,31 @@ class CodedParts:
         queries: float64 or uint32, shape (n, bins).
         """
         with self._named(queries):
-            distances, rows, _ = _core.nearest_coded(
+            distances, rows, looked = _core.nearest_coded(
                 self._coder, queries, self._parts, k, radius, threads
             )
-        self._forget_rows()
+        self._forget_rows(looked)
         return distances, rows
 
     def within(self, query: NDArray[Any], radius: float, threads: int) -> _Found:
         """Distances and numbers of all within the radius of the only query."""
         with self._named(query):
-            found = _core.within_coded(self._coder, query, self._parts, radius, threads)
-        self._forget_rows()
-        return found
+            distances, rows, looked = _core.within_coded(
+                self._coder, query, self._parts, radius, threads
+            )
+        self._forget_rows(looked)
+        return distances, rows
 
-    def _forget_rows(self) -> None:
-        """Take the rows that were looked at out of this process, not out of the system's cache.
+    def _forget_rows(self, looked: int) -> None:
+        """Now and then take the rows that were looked at out of this process, not out of the cache.
 
-        Each brings its neighbours in the file with it, so that what is mapped would grow by some
-        50 MB with each search.
+        Each brings its neighbours in the file with it, 64 KB of them, so that what is mapped would
+        grow without end.
         """
-        self._advise("MADV_DONTNEED")
+        self._looked += looked
+        if self._looked >= _MANY_LOOKED:
+            self._looked = 0
+            self._advise("MADV_DONTNEED")
 
     def _advise(self, name: str) -> None:
         advice = getattr(mmap, name, None)  # not everywhere
