@@ -96,7 +96,7 @@ def test_within(isa, kind, n):
             near = np.flatnonzero(distances <= radius)
             near = near[np.argsort(distances[near], kind="stable")]
             for threads in (1, 3):
-                found, numbers, _ = _core.within_coded(METRIC, query[None], parts, radius, threads)
+                found, numbers, *_ = _core.within_coded(METRIC, query[None], parts, radius, threads)
                 np.testing.assert_array_equal(numbers, near)
                 np.testing.assert_array_equal(found, distances[near])
 

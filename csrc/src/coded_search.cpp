@@ -81,6 +81,7 @@ void search_rows(const Search& search, double radius, std::size_t threads, const
     const std::vector<Left>& found = part->left();
     for (std::size_t q = 0; q < queries; ++q) left[q].merge(found[q]);
     part->exact().note(result);
+    result->scanned += part->scanned();
   }
   // What is merged when does not matter, because the order by (distance, index) is total.
   const double finish_time = 2e4 + 500.0 * static_cast<double>(search.k);
@@ -199,7 +200,9 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
     Exact exact(metric, sums, all);
     std::vector<std::uint32_t> near(kBlock);
     std::vector<Neighbor> part;
+    std::uint64_t scanned = 0;
     const auto take = [&](Place begin, std::size_t rows) {
+      scanned += rows;
       const std::size_t count =
           kernels().near_codes(all.codes(begin.part).coarse_of(begin.at), rows,
                                codes.arrays().coarse, limit, near.data());
@@ -228,6 +231,7 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
     }
     const std::lock_guard<std::mutex> hold(merging);
     exact.note(&result);
+    result.scanned += scanned;
     found->insert(found->end(), part.begin(), part.end());
   };
   constexpr std::size_t kGrain = 4;  // blocks

@@ -127,7 +127,7 @@ cdef int refuse_coded(const csrc.CodedResult& result) except -1:
 
 def nearest_coded(Metric metric not None, cnp.ndarray queries, tuple parts, size_t k,
                   double radius, size_t threads):
-    """(distances, indices, exact distances computed); inf and -1 where fewer than k are near.
+    """(distances, indices, exact distances computed, codes read); inf and -1 where fewer are near.
 
     parts: (rows, codes, skip) each, numbered through; codes may be arranged; skip is None or uint8
     per row.
@@ -146,14 +146,14 @@ def nearest_coded(Metric metric not None, cnp.ndarray queries, tuple parts, size
         result = csrc.nearest_coded(metric.metric[0], many, coded, k, radius, threads, cancel,
                                     to_distances, to_indices)
     refuse_coded(result)
-    return distances, indices, result.looked_at
+    return distances, indices, result.looked_at, result.scanned
 
 
 def within_coded(Metric metric not None, cnp.ndarray query, tuple parts, double radius,
                  size_t threads):
     """(distances, indices) of all rows within the radius of the query, shape (1, bins).
 
-    And the number of exact distances computed.
+    And the numbers of exact distances computed and of codes read.
     """
     cdef csrc.MassMatrix one = masses_of(query)
     check_metric(metric, one)
@@ -173,7 +173,7 @@ def within_coded(Metric metric not None, cnp.ndarray query, tuple parts, double 
     for i in range(found.size()):
         (<double*>cnp.PyArray_DATA(distances))[i] = found[i].distance
         (<int64_t*>cnp.PyArray_DATA(indices))[i] = found[i].index
-    return distances, indices, result.looked_at
+    return distances, indices, result.looked_at, result.scanned
 
 
 def sum_words(cnp.ndarray words, size_t threads):

@@ -236,6 +236,7 @@ cdef extern from "imgsim/coded_search.hpp" namespace "imgsim" nogil:
         size_t bad_row
         size_t bad_part
         uint64_t looked_at
+        uint64_t scanned
 
     KnnResult encode_rows(const Wasserstein1d& metric, const MassMatrix& rows, size_t threads,
                           const Cancel& cancel, uint8_t* codes, uint8_t* remainders) except +

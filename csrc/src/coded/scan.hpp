@@ -79,6 +79,7 @@ class Scan {
     return left_;
   }
   const Exact& exact() const { return exact_; }
+  std::uint64_t scanned() const { return scanned_; }
 
  private:
   static constexpr std::size_t kKept = 4096, kKeptInAll = std::size_t{1} << 22;
@@ -191,6 +192,7 @@ class Scan {
 
   // Rows from `first` on whose coarse half is near; the rest of their codes is on its way.
   void list(std::size_t query, Place first, std::size_t rows) {
+    scanned_ += rows;
     const Parts::Codes& codes = search_.parts.codes(first.part);
     const std::size_t n = kernels().near_codes(codes.coarse_of(first.at), rows, code_of(query),
                                                limit(query), near_.get());
@@ -235,6 +237,7 @@ class Scan {
   std::vector<Near> listed_;
   std::vector<Box> boxes_;
   std::size_t seen_ = 0;
+  std::uint64_t scanned_ = 0;
 };
 
 }  // namespace imgsim::coded

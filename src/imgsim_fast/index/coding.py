@@ -93,7 +93,7 @@ class CodedParts:
         queries: float64 or uint32, shape (n, bins).
         """
         with self._named(queries):
-            distances, rows, looked = _core.nearest_coded(
+            distances, rows, looked, _ = _core.nearest_coded(
                 self._coder, queries, self._parts, k, radius, threads
             )
         self._forget_rows(looked)
@@ -102,7 +102,7 @@ class CodedParts:
     def within(self, query: NDArray[Any], radius: float, threads: int) -> _Found:
         """Distances and numbers of all within the radius of the only query."""
         with self._named(query):
-            distances, rows, looked = _core.within_coded(
+            distances, rows, looked, _ = _core.within_coded(
                 self._coder, query, self._parts, radius, threads
             )
         self._forget_rows(looked)

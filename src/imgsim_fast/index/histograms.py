@@ -1,7 +1,7 @@
 """Histograms of an index that no image file is behind: adding them as a stream, searching them.
 
 They are searched by codes (csrc/imgsim/coded_search.hpp): memory holds what the system caches of
-18 bytes a histogram, of which a search reads 8 each; rows are read where codes rule nothing out.
+22 bytes a histogram, of which a search reads few; rows are read where codes rule nothing out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from imgsim_fast.index.segments import remove_orphans
 from imgsim_fast.knn import Neighbors
 from imgsim_fast.measures.base import Measure
 
-_SEGMENT_ROWS = 1 << 22  # codes of a segment are in memory until it is written: 75 MB
+_SEGMENT_ROWS = 1 << 22  # codes of a segment are in memory until it is written: 109 MB
 _SMALL_ROWS = 1 << 16  # of segments at the end that the next one takes in
 _MANY_SMALL = 8
 
