@@ -1,6 +1,6 @@
-// Memory that is refused: every allocation of every entry of the transport solver fails once. What
-// comes out is std::bad_alloc and nothing else, nothing leaks, and the same solver then gives the
-// same bits as if nothing had happened.
+// Memory that is refused: every allocation of every entry of the transport solver, and of the
+// search by codes, fails once. What comes out is std::bad_alloc and nothing else, nothing leaks,
+// and the same solver then gives the same bits as if nothing had happened.
 //
 // The operators new and delete of the whole program are replaced, on top of malloc() and free(), so
 // that sanitizers go on seeing each block.
@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "check.hpp"
+#include "imgsim/code_tree.hpp"
+#include "imgsim/coded_search.hpp"
 #include "imgsim/ground_distance.hpp"
 #include "imgsim/parallel.hpp"
 #include "imgsim/transport.hpp"
@@ -430,6 +432,53 @@ void check_ground_distances() {
   sweep("metric", [&] { return Metric{{line.data(), 90, 90, 90}}; });
 }
 
+// ---- codes -------------------------------------------------------------------------------------
+
+// Makes, arranges and searches the codes of some rows.
+struct Coded {
+  static constexpr std::size_t kRows = 9000, kBins = 32, kQueries = 3, kNearest = 5;
+
+  const Vector& masses;
+  Wasserstein1d metric{kBins, nullptr, 1.0, 1.0, 0.0};
+  std::vector<std::uint8_t> raw = std::vector<std::uint8_t>(kRows * kRawBytes);
+  std::vector<std::uint8_t> tree = std::vector<std::uint8_t>(CodeTree<std::uint8_t>::bytes(kRows));
+  Vector distances = Vector(kQueries * kNearest);
+  std::vector<std::int64_t> rows = std::vector<std::int64_t>(kQueries * kNearest);
+  std::vector<Neighbor> near;
+
+  explicit Coded(const Vector& all) : masses(all) {}
+  MassMatrix first(std::size_t n) const {
+    return {MassMatrix::Type::f64, masses.data(), n, kBins, kBins};
+  }
+  void run() {
+    const MassMatrix all = first(kRows);
+    encode_rows(metric, all, 2, Cancel{}, raw.data(), raw.data() + kRows * kCodeBytes);
+    arrange_codes(raw.data(), kRows, 2, Cancel{}, tree.data());
+    const std::vector<CodedRows> parts{{all, tree.data(), nullptr, true},
+                                       {all, raw.data(), nullptr, false}};
+    nearest_coded(metric, first(kQueries), parts, kNearest, INFINITY, 2, Cancel{}, distances.data(),
+                  rows.data());
+    near.clear();
+    within_coded(metric, first(1), parts, distances[kNearest - 1], 2, Cancel{}, &near);
+  }
+  Vector numbers() const {
+    Vector all = distances;
+    for (const std::int64_t row : rows) all.push_back(static_cast<double>(row));
+    for (const Neighbor& one : near) all.push_back(static_cast<double>(one.index));
+    for (const std::uint8_t byte : tree) all.push_back(byte);
+    return all;
+  }
+};
+
+void check_codes() {
+  Vector masses(Coded::kRows * Coded::kBins);
+  for (std::size_t i = 0; i < masses.size(); ++i)
+    masses[i] = static_cast<double>(below(1 + (i * i / 64) % 97) + 1);
+  sweep("codes", [&] { return Coded(masses); });
+}
+
+// ---- threads -----------------------------------------------------------------------------------
+
 // The helping thread has no memory; the caller, which waits for that, hears of it.
 void check_worker() {
   const std::thread::id caller = std::this_thread::get_id();
@@ -457,6 +506,7 @@ int main(int argc, char** argv) {
     check_solves();
     check_batches();
     check_ground_distances();
+    check_codes();
     check_worker();
     expect(all_refused > 400, "allocations are refused");
     expect(wrong_deletes == 0, "deleted as allocated");
