@@ -153,7 +153,7 @@ def in_memory(folder: str, queries: np.ndarray, lines: list[str]) -> None:
             codes = np.array(one.codes)
             if take < len(one.rows):
                 codes = arranged(encoded(coder, rows, 2), 2)
-            parts.append((rows, codes, None))
+            parts.append((rows, codes, None, None))
             total += take
         many_parts, many = [], 0
         for part in parts:
@@ -252,7 +252,7 @@ def leave_one_out(lines: list[str]) -> None:
     for query in range(0, n, n // 100):
         skip = np.zeros(n, np.uint8)
         skip[query] = 1
-        parts = ((rows, codes, skip),)
+        parts = ((rows, codes, skip, None),)
         looked.append(
             _core.nearest_coded(metric, rows[query : query + 1], parts, 10, np.inf, 1)[2] / n
         )

@@ -71,7 +71,7 @@ def test_nearest(isa, kind, n):
     rng = np.random.default_rng(n)
     rows = kind(rng, n)
     queries = asked(rng, kind, rows, 3)
-    parts = ((rows, arranged(encoded(METRIC, rows, 2), 2), None),)
+    parts = ((rows, arranged(encoded(METRIC, rows, 2), 2), None, None),)
     for k in (1, 10, 300):
         k = min(k, n)
         distances, order = sorted_all(queries, rows, k)
@@ -89,7 +89,7 @@ def test_nearest(isa, kind, n):
 def test_within(isa, kind, n):
     rng = np.random.default_rng(n)
     rows = kind(rng, n)
-    parts = ((rows, arranged(encoded(METRIC, rows, 2), 2), None),)
+    parts = ((rows, arranged(encoded(METRIC, rows, 2), 2), None, None),)
     for query in asked(rng, kind, rows, 2):
         distances = distances_of(query[None], rows)[0]
         for radius in (0.0, float(np.quantile(distances, 0.02)), float(distances.max())):
@@ -111,7 +111,7 @@ def test_parts_of_either_kind_and_rows_left_out(isa):
         if number % 3 != 1:
             skip = (rng.random(len(some)) < 0.5).astype(np.uint8)
         left_out.append(np.zeros(len(some), np.uint8) if skip is None else skip)
-        parts.append((some, in_order(codes) if number % 2 else arranged(codes, 1), skip))
+        parts.append((some, in_order(codes) if number % 2 else arranged(codes, 1), skip, None))
     kept = np.flatnonzero(np.concatenate(left_out) == 0)
     queries = rows[::3000].astype(float)
     distances, order = sorted_all(queries, rows[kept], 40)
@@ -124,6 +124,28 @@ def test_parts_of_either_kind_and_rows_left_out(isa):
         count = int((distances_of(queries[:1], rows[kept]) <= radius).sum())
         assert len(near[1]) == count >= 21
         np.testing.assert_array_equal(near[1][:21], kept[order[0, :21]])
+
+
+def test_ties_go_to_the_lower_id(isa):
+    """Not to the lower row: an image that has changed keeps its id and has its row elsewhere."""
+    rng = np.random.default_rng(3)
+    rows = two_kinds(rng, 9000)
+    ids = rng.permutation(9000) * 5
+    parts = []
+    for part in np.split(np.arange(9000), [4000, 4500]):
+        part = part[np.argsort(ids[part])]
+        codes = arranged(encoded(METRIC, rows[part], 1), 1)
+        parts.append((rows[part], codes, None, ids[part]))
+    query = rows[:1].astype(float)
+    distances = distances_of(query, rows)[0]
+    order = np.lexsort((ids, distances))
+    for k, threads in ((1, 1), (40, 2), (7000, 2)):
+        found = _core.nearest_coded(METRIC, query, tuple(parts), k, np.inf, threads)
+        np.testing.assert_array_equal(found[1][0], ids[order[:k]])
+        np.testing.assert_array_equal(found[0][0], distances[order[:k]])
+    near = _core.within_coded(METRIC, query, tuple(parts), 0.0, 2)
+    np.testing.assert_array_equal(near[1], ids[order][: len(near[1])])
+    assert len(near[1]) == (distances == 0).sum()
 
 
 @pytest.mark.parametrize("n", [0, *SIZES, 3 * BLOCK + 5])
@@ -229,5 +251,10 @@ def test_arguments_of_the_core():
             arranged(wrong, 1)
     rows = np.ones((9, BINS))
     for size in (0, 9 * 18 - 1, 9 * 22, 9 * 22 + 1023, 9 * 26):
+        part = (rows, np.zeros(size, np.uint8), None, None)
         with pytest.raises(TypeError, match="codes must be"):
-            _core.nearest_coded(METRIC, rows, ((rows, np.zeros(size, np.uint8), None),), 1, 1.0, 1)
+            _core.nearest_coded(METRIC, rows, (part,), 1, 1.0, 1)
+    codes = in_order(encoded(METRIC, rows, 1))
+    for ids in (np.arange(8), np.arange(9, dtype=np.int32), np.arange(18)[::2]):
+        with pytest.raises(TypeError, match="ids must be 9 of int64"):
+            _core.nearest_coded(METRIC, rows, ((rows, codes, None, ids),), 1, 1.0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import zlib
 
@@ -145,6 +146,21 @@ def test_measures_without_codes(tmp_path, photos, monkeypatch, options):
     with made(tmp_path / "index", photos, monkeypatch, True, **options) as index:
         assert not index._reader.current()._large
         assert not list((tmp_path / "index").glob("*codes*"))
+
+
+def test_ties_of_images_that_changed(both, photos, monkeypatch):
+    """They keep their ids in a later segment: a lower id goes first, wherever its row is."""
+    for number in range(12):
+        path = photos / f"{number:03d}.png"
+        Image.new("L", (9, 9), 100).save(path)
+        os.utime(path, (1, 1 + number))
+    for index, rows in zip(both, (8, 10**9), strict=True):
+        monkeypatch.setattr(build, "CODED_ROWS", rows)
+        assert index.refresh().updated == 12
+    same(*both, photos / "003.png")
+    ids = both[0].search(photos / "003.png", k=14).ids
+    assert len(both[0]._reader.current()._large) >= 2
+    assert ids.tolist() == sorted(ids)
 
 
 def test_images_and_histograms(both, photos):

@@ -545,6 +545,12 @@ def test_stats_on_the_command_line(index, tmp_path, monkeypatch, capsys):
     index.add_histograms(counts(KINDS[0], 50, 64))
     assert "histograms 50" in run("stats", str(tmp_path / "index")).out
     assert run("stats", str(tmp_path / "index"), "--json").json["histograms"] == 50
+    assert run("verify", str(tmp_path / "index")).out == "sound: 0 images and 50 histograms\n"
+    assert run("verify", str(tmp_path / "index"), "--json").json["histograms"] == 50
+    Image.new("L", (8, 8), 9).save(tmp_path / "query.png")
+    assert (
+        "Index.search_histograms" in run("search", tmp_path / "query.png", tmp_path / "index").out
+    )
 
 
 # ---- photographs -------------------------------------------------------------------------------

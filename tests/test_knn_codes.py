@@ -78,7 +78,7 @@ def check(queries, database, ks=(1, 10, 39), threads=(1, 2, 7), **geometry):
         for number in threads:
             found = [isf.knn(queries, database, k, threads=number, **geometry)]
             if codes is not None:
-                parts = ((database, codes, None),)
+                parts = ((database, codes, None, None),)
                 found.append(_core.nearest_coded(metric, queries, parts, k, np.inf, number)[:2])
             for found_distances, found_rows in found:
                 np.testing.assert_array_equal(found_rows, order)

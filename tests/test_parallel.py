@@ -149,11 +149,12 @@ LONG_CALLS = {
     "knn": "isf.knn(A, A, 10, p=2.5, threads=2)",
     "codes that cannot tell rows apart": (
         "isf._core.encode_rows(METRIC, ONES, CODES, 2), isf._core.nearest_coded("
-        "METRIC, ONES[:4000], ((ONES, CODES, None),), 10, np.inf, 2)"
+        "METRIC, ONES[:4000], ((ONES, CODES, None, None),), 10, np.inf, 2)"
     ),
     "arranged codes that cannot tell rows apart": (
         "isf._core.encode_rows(METRIC, ONES, RAW, 2), isf._core.nearest_coded("
-        "METRIC, ONES[:4000], ((ONES, isf._core.arrange_codes(RAW, 2), None),), 10, np.inf, 2)"
+        "METRIC, ONES[:4000], ((ONES, isf._core.arrange_codes(RAW, 2), None, None),), "
+        "10, np.inf, 2)"
     ),
     "arranging codes": "isf._core.arrange_codes(np.resize(A.view('u1'), 26 * 8_000_000), 2)",
     "embeddings": (

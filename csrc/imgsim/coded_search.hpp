@@ -27,6 +27,7 @@ struct CodedRows {
   const std::uint8_t* codes = nullptr;  // of encode_rows()
   const std::uint8_t* skip = nullptr;   // nonzero: to be left out; null: none
   bool arranged = false;                // codes are those of arrange_codes() (code_tree.hpp)
+  const std::int64_t* ids = nullptr;    // what rows are called; null: by their number in all parts
 };
 
 struct CodedResult : KnnResult {
@@ -36,7 +37,7 @@ struct CodedResult : KnnResult {
 };
 
 // The k nearest rows of each query within `radius` (infinity: all), nearest first, ties to the
-// lower row; rows are numbered through all parts. Fewer than k: the rest is infinity and -1.
+// lower id (or all by number, or none). Fewer than k: the rest is infinity and -1.
 // Where codes are arranged, only boxes and the leaves that may hold what is near are read. Threads
 // share rows, and queries. Memory: 16 bytes for each row that codes cannot rule out, some of them
 // at a time, and for each block of 16384 rows or more. bad_row: one that was to be looked at and is

@@ -211,8 +211,7 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
         if (search.lower_bound(0, place) > radius) continue;
         if (!exact.exists(place) || all.skipped(place)) continue;
         const double distance = exact.distance(0, place);
-        if (distance <= radius)
-          part.push_back({distance, static_cast<std::int64_t>(all.number(place))});
+        if (distance <= radius) part.push_back({distance, all.id(place)});
       }
     };
     for (std::size_t piece = first; piece < last && !interrupt.ask(); ++piece) {

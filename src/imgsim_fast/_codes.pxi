@@ -86,14 +86,16 @@ def arrange_codes(cnp.ndarray codes, size_t threads):
 
 
 cdef vector[csrc.CodedRows] coded_parts(Metric metric, object parts) except *:
-    """(rows, codes, skip) each; skip is None or uint8 per row. The caller keeps them alive.
+    """(rows, codes, skip, ids) each; skip is None or uint8 per row, ids None or int64.
+
+    The caller keeps them alive.
 
     Codes may be arranged: their length tells.
     """
     cdef vector[csrc.CodedRows] all
     cdef csrc.CodedRows part
-    cdef cnp.ndarray rows, codes, skip
-    for rows, codes, left_out in parts:
+    cdef cnp.ndarray rows, codes, skip, ids
+    for rows, codes, left_out, called in parts:
         part.masses = masses_of(rows)
         check_metric(metric, part.masses)
         part.arranged = <size_t>cnp.PyArray_SIZE(codes) == csrc.tree_bytes(part.masses.rows)
@@ -109,6 +111,13 @@ cdef vector[csrc.CodedRows] coded_parts(Metric metric, object parts) except *:
                     or <size_t>cnp.PyArray_SIZE(skip) != part.masses.rows):
                 raise TypeError(f"skip must be {part.masses.rows} bytes")
             part.skip = <const uint8_t*>cnp.PyArray_DATA(skip)
+        part.ids = NULL
+        if called is not None:
+            ids = called
+            if (cnp.PyArray_TYPE(ids) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(ids)
+                    or <size_t>cnp.PyArray_SIZE(ids) != part.masses.rows):
+                raise TypeError(f"ids must be {part.masses.rows} of int64")
+            part.ids = <const int64_t*>cnp.PyArray_DATA(ids)
         all.push_back(part)
     return all
 
@@ -129,8 +138,8 @@ def nearest_coded(Metric metric not None, cnp.ndarray queries, tuple parts, size
                   double radius, size_t threads):
     """(distances, indices, exact distances computed, codes read); inf and -1 where fewer are near.
 
-    parts: (rows, codes, skip) each, numbered through; codes may be arranged; skip is None or uint8
-    per row.
+    parts: (rows, codes, skip, ids) each; codes may be arranged; skip is None or uint8 per row; ids
+    are None, then rows are numbered through, or int64 per row.
     """
     cdef csrc.MassMatrix many = masses_of(queries)
     check_metric(metric, many)

@@ -9,7 +9,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Keys = NDArray[np.uint32]
-CodedPart = tuple[Array, Array, Array | None]
+CodedPart = tuple[Array, Array, Array | None, Array | None]
 
 class BadMassError(Exception):
     which: int

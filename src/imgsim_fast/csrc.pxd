@@ -229,6 +229,7 @@ cdef extern from "imgsim/coded_search.hpp" namespace "imgsim" nogil:
         const uint8_t* codes
         const uint8_t* skip
         cbool arranged
+        const int64_t* ids
 
     cdef cppclass CodedResult:
         cbool cancelled

@@ -122,7 +122,7 @@ class Left {
             Thresholds* thresholds) {
     const double distance = exact->distance(query, place);
     if (distance > thresholds->of(query)) return;
-    best_.push(distance, static_cast<std::int64_t>(search.parts.number(place)));
+    best_.push(distance, search.parts.id(place));
     thresholds->lower(query, best_.threshold());
   }
   void prune(double threshold) {

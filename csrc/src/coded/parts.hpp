@@ -59,6 +59,11 @@ class Parts {
   bool exists(Place one) const { return row(one) < masses(one.part).rows; }
   // Number in the whole database.
   std::size_t number(Place one) const { return first_[one.part] + row(one); }
+  // What it is called.
+  std::int64_t id(Place one) const {
+    const std::int64_t* ids = rows_[one.part].ids;
+    return ids != nullptr ? ids[row(one)] : static_cast<std::int64_t>(number(one));
+  }
   bool skipped(Place one) const {
     const std::uint8_t* skip = rows_[one.part].skip;
     return skip != nullptr && skip[row(one)] != 0;

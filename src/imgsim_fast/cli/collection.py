@@ -188,18 +188,23 @@ def stats(where: str, as_json: bool) -> int:
 @json_flag
 def verify(where: str, as_json: bool) -> int:
     """Check every byte and cross-reference of an index."""
-    from imgsim_fast.index import verify_index
+    from imgsim_fast.index import index_stats, verify_index
 
-    problems, count, unseen = verify_index(index_of(where))
+    folder = index_of(where)
+    problems, count, unseen = verify_index(folder)
+    histograms = 0 if problems else index_stats(folder).histograms
     if as_json:
-        note = {"rows_not_checked": unseen} if unseen else {}
+        note: dict[str, Any] = {"rows_not_checked": unseen} if unseen else {}
+        if histograms:
+            note["histograms"] = histograms
         print_json({"sound": not problems, "images": count, "problems": problems, **note})
     elif problems:
         for problem in problems:
             click.echo(display_name(problem))
     else:
         but = ", but the values in their rows were not checked" if unseen else ""
-        click.echo(f"sound: {count:,} images{but}")
+        others = f" and {histograms:,} histograms" if histograms else ""
+        click.echo(f"sound: {count:,} images{others}{but}")
     if unseen and not as_json:
         click.echo(f"why not: {display_name(unseen)}")
     return CORRUPT if problems else GOOD

@@ -151,12 +151,12 @@ def print_matches(
     )
     if matches.paths:
         click.echo(f"\n rank  {words:>10}  image          ({name} {words}{unit}{chosen})")
+    elif len(store):
+        click.echo(_none_near(store.kind if other is None else other, limit))
+    elif store.stats().histograms:
+        click.echo("the index has no images; Index.search_histograms finds its histograms")
     else:
-        click.echo(
-            _none_near(store.kind if other is None else other, limit)
-            if len(store)
-            else "the index is empty"
-        )
+        click.echo("the index is empty")
     for rank, (distance, path) in enumerate(zip(matches.distances, matches.paths, strict=True), 1):
         gone = "" if os.path.lexists(path) else "   (the file has gone)"
         click.echo(f"{rank:5d}  {distance:10.3f}  {shown(path)}{gone}")

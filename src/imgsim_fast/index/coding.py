@@ -15,8 +15,9 @@ from imgsim_fast import _core, _validate
 from imgsim_fast.errors import IndexCorruptError, InvalidInputError
 from imgsim_fast.measures.base import Measure
 
-# Rows, their codes, and which of them are to be left out (nonzero), if any.
-Part = tuple[NDArray[Any], NDArray[np.uint8], NDArray[np.uint8] | None]
+# Rows, their codes, which of them are to be left out (nonzero), if any, and what they are called,
+# if not by their number in all parts.
+Part = tuple[NDArray[Any], NDArray[np.uint8], NDArray[np.uint8] | None, NDArray[np.int64] | None]
 _LARGE = 1 << 26  # bytes of rows
 _MANY_LOOKED = 128
 _PLANES = (0, 8, _core.CODE_BYTES, _core.RAW_BYTES)  # ends of what `encoded` gives, a row
@@ -88,7 +89,7 @@ class CodedParts:
         return int(self._starts[-1])
 
     def nearest(self, queries: NDArray[Any], k: int, radius: float, threads: int) -> _Found:
-        """Distances and numbers of the k nearest of each query; inf and -1 where there are fewer.
+        """Distances and ids of the k nearest of each query; inf and -1 where there are fewer.
 
         queries: float64 or uint32, shape (n, bins).
         """
@@ -100,7 +101,7 @@ class CodedParts:
         return distances, rows
 
     def within(self, query: NDArray[Any], radius: float, threads: int) -> _Found:
-        """Distances and numbers of all within the radius of the only query."""
+        """Distances and ids of all within the radius of the only query."""
         with self._named(query):
             distances, rows, looked, _ = _core.within_coded(
                 self._coder, query, self._parts, radius, threads
@@ -121,7 +122,7 @@ class CodedParts:
 
     def _advise(self, name: str) -> None:
         advice = getattr(mmap, name, None)  # not everywhere
-        for rows, _, _ in self._parts:
+        for rows, *_ in self._parts:
             mapped = getattr(rows.base, "_mmap", None)
             if mapped is not None and advice is not None and rows.nbytes >= _LARGE:
                 mapped.madvise(advice)

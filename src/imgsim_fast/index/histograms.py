@@ -270,7 +270,7 @@ class HistogramReader:
             ends.append(record.last_id)
         self._parts = CodedParts(
             self._coder,
-            [(one.rows, one.codes, None) for one in self.segments],
+            [(one.rows, one.codes, None, None) for one in self.segments],
             [record.name for record in records],
         )
 

@@ -109,7 +109,7 @@ class Snapshot:
                 self._small.append(one)
             else:
                 self._large.append(one)
-                parts.append((one.rows, one.codes, self._skip.get(one.record.id)))
+                parts.append((one.rows, one.codes, self._skip.get(one.record.id), one.ids))
         self._coded: CodedParts | None = None
         if measure.coder is not None and parts:
             names = [one.record.name for one in self._large]
@@ -189,23 +189,16 @@ class Snapshot:
         self, query: Row, k: int | None, limit: float | None, threads: int
     ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.int64]]]:
         """Values and ids from segments with codes: the k best, or all, within the limit."""
-        values, ids = [np.empty(0)], [np.empty(0, dtype=np.int64)]
         parts = self._coded
         if parts is None:
-            return values, ids
+            return [np.empty(0)], [np.empty(0, dtype=np.int64)]
         radius = np.inf if limit is None else limit
         if k is None:
-            found, rows = parts.within(query[None], radius, threads)
-        else:
-            wanted = min(k, sum(map(self.alive, self._large)))
-            (found,), (rows,) = parts.nearest(query[None], wanted, radius, threads)
-            found, rows = found[rows >= 0], rows[rows >= 0]
-        part, row = parts.place(rows)
-        for number, segment in enumerate(self._large):
-            here = part == number
-            values.append(found[here])
-            ids.append(segment.ids[row[here]])
-        return values, ids
+            found, ids = parts.within(query[None], radius, threads)
+            return [found], [ids]
+        wanted = min(k, sum(map(self.alive, self._large)))
+        (found,), (ids,) = parts.nearest(query[None], wanted, radius, threads)
+        return [found[ids >= 0]], [ids[ids >= 0]]
 
     def _pieces(self) -> Iterator[tuple[Segment, slice]]:
         for segment in self._small:
