@@ -34,6 +34,8 @@ struct CodedResult : KnnResult {
   std::uint64_t looked_at = 0;       // exact distances that were computed
   std::uint64_t scanned = 0;         // coarse halves that were read
   std::size_t bad_part = kNoBadRow;  // the first whose tree names rows that are not there
+
+  void add(const CodedResult& other);
 };
 
 // The k nearest rows of each query within `radius` (infinity: all), nearest first, ties to the

@@ -1,6 +1,7 @@
 #include "imgsim/coded_search.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -26,9 +27,14 @@ double scan_time(const Parts& parts) {
          kNanosecondsPerTreeRow * static_cast<double>(parts.rows_in_trees());
 }
 
-// Sets result->cancelled, looked_at, bad_row and bad_part.
-void search_rows(const Search& search, double radius, std::size_t threads, const Cancel& cancel,
-                 std::vector<TopK>* best, CodedResult* result) {
+// To look at what is left of one query.
+double finish_time(std::size_t k) {
+  return 2e4 + 500.0 * static_cast<double>(k);
+}
+
+// Threads share the rows. Sets result->cancelled, looked_at, scanned, bad_row and bad_part.
+void search_rows(const Search& search, double radius, std::size_t threads,
+                 SharedInterrupt* interrupt, std::vector<TopK>* best, CodedResult* result) {
   const std::size_t queries = search.queries.rows(), pieces = search.parts.blocks();
   Thresholds thresholds(queries, radius);
   const double time = static_cast<double>(queries) * scan_time(search.parts);
@@ -41,7 +47,6 @@ void search_rows(const Search& search, double radius, std::size_t threads, const
   const auto soon = static_cast<std::size_t>(
       kNanosecondsPerPiece / (kNanosecondsPerRow * most_rows * static_cast<double>(queries)));
   const std::size_t grain = std::max<std::size_t>(1, std::min(soon, fair));
-  SharedInterrupt interrupt(cancel);
   std::vector<std::vector<Place>> seeds(queries);
   // A thread goes on with the lists of a piece that is done.
   std::vector<std::unique_ptr<Scan>> idle;
@@ -55,7 +60,7 @@ void search_rows(const Search& search, double radius, std::size_t threads, const
         idle.pop_back();
       }
     }
-    if (part == nullptr) part = std::make_unique<Scan>(search, &seeds, &thresholds, &interrupt);
+    if (part == nullptr) part = std::make_unique<Scan>(search, &seeds, &thresholds, interrupt);
     work(part.get());
     const std::lock_guard<std::mutex> hold(choosing);
     idle.push_back(std::move(part));
@@ -65,40 +70,42 @@ void search_rows(const Search& search, double radius, std::size_t threads, const
       for (std::size_t q = first; q < last; ++q) part->seed(q);
     });
   };
+  std::atomic<std::size_t> begun{0};
   const auto scan = [&](std::size_t first, std::size_t last) {
+    begun += last - first;
     with_scan([&](Scan* part) {
       for (std::size_t piece = first; piece < last; ++piece) part->block(piece);
+      // Threads look at what they have left side by side; what they do not is looked at below.
+      if (begun == pieces) part->finish();
     });
   };
   if (search.parts.rows_in_trees() > 0)
-    result->cancelled = !parallel_for(queries, 1, scanning, interrupt.as_cancel(), seed);
+    result->cancelled = !parallel_for(queries, 1, scanning, interrupt->as_cancel(), seed);
   if (result->cancelled) return;
   result->cancelled =
-      !parallel_for(pieces, grain, scanning, interrupt.as_cancel(), scan) || interrupt.seen();
+      !parallel_for(pieces, grain, scanning, interrupt->as_cancel(), scan) || interrupt->seen();
   if (result->cancelled) return;
   std::vector<Left> left(queries, Left(search.k));
   for (const auto& part : idle) {
     const std::vector<Left>& found = part->left();
     for (std::size_t q = 0; q < queries; ++q) left[q].merge(found[q]);
-    part->exact().note(result);
-    result->scanned += part->scanned();
+    result->add(part->effort());
   }
   // What is merged when does not matter, because the order by (distance, index) is total.
-  const double finish_time = 2e4 + 500.0 * static_cast<double>(search.k);
-  const auto many = static_cast<std::size_t>(kNanosecondsPerPiece / finish_time) + 1;
-  threads = useful_threads(threads, finish_time * static_cast<double>(queries));
+  const auto many = static_cast<std::size_t>(kNanosecondsPerPiece / finish_time(search.k)) + 1;
+  threads = useful_threads(threads, finish_time(search.k) * static_cast<double>(queries));
   const auto finish = [&](std::size_t begin, std::size_t end) {
     Exact exact(search.metric, search.queries, search.parts);
-    for (std::size_t q = begin; q < end && !interrupt.ask(); ++q) {
+    for (std::size_t q = begin; q < end && !interrupt->ask(); ++q) {
       thresholds.lower(q, left[q].best().threshold());
       left[q].finish(search, q, &exact, &thresholds);
       (*best)[q].merge(left[q].best());
     }
     const std::lock_guard<std::mutex> hold(choosing);
-    exact.note(result);
+    result->add(exact.effort());
   };
   result->cancelled =
-      !parallel_for(queries, many, threads, interrupt.as_cancel(), finish) || interrupt.seen();
+      !parallel_for(queries, many, threads, interrupt->as_cancel(), finish) || interrupt->seen();
 }
 
 // The codes of queries.
@@ -120,6 +127,15 @@ struct QueryCodes {
 };
 
 }  // namespace
+
+void CodedResult::add(const CodedResult& other) {
+  cancelled = cancelled || other.cancelled;
+  bad_query = std::min(bad_query, other.bad_query);
+  bad_row = std::min(bad_row, other.bad_row);
+  bad_part = std::min(bad_part, other.bad_part);
+  looked_at += other.looked_at;
+  scanned += other.scanned;
+}
 
 KnnResult encode_rows(const Wasserstein1d& metric, const MassMatrix& rows, std::size_t threads,
                       const Cancel& cancel, std::uint8_t* codes, std::uint8_t* remainders) {
@@ -156,29 +172,44 @@ CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries
                           std::size_t threads, const Cancel& cancel, double* distances,
                           std::int64_t* indices) {
   constexpr std::size_t kQueriesAtOnce = 512, kFewQueries = 4;
-  CodedResult result;
   const CdfCoder coder(metric);
   const Parts all(parts, queries.rows <= kFewQueries ? kBlock : kSharedBlock);
-  CdfMatrix sums;
-  for (std::size_t first = 0; first < queries.rows; first += kQueriesAtOnce) {
-    result.bad_query = sums.assign(queries, first, std::min(first + kQueriesAtOnce, queries.rows));
-    if (result.bad_query != kNoBadRow) return result;
-    const QueryCodes codes(coder, sums);
-    const Search search{metric, coder, sums, codes.areas, codes.parts, codes.arrays(), all, k};
-    std::vector<TopK> best(sums.rows(), TopK(k));
-    search_rows(search, radius, threads, cancel, &best, &result);
-    if (result.cancelled || result.bad_row != kNoBadRow || result.bad_part != kNoBadRow)
-      return result;
-    for (std::size_t q = 0; q < best.size(); ++q) {
-      const std::vector<Neighbor> sorted = best[q].take_sorted();
-      double* to_distances = distances + (first + q) * k;
-      std::int64_t* to_indices = indices + (first + q) * k;
-      for (std::size_t i = 0; i < k; ++i) {
-        to_distances[i] = i < sorted.size() ? sorted[i].distance : kInfinity;
-        to_indices[i] = i < sorted.size() ? sorted[i].index : -1;
+  const double time = static_cast<double>(queries.rows) * (scan_time(all) + finish_time(k));
+  const std::size_t useful = useful_threads(threads, time);
+  // Threads share the queries, if there are enough; but a scan of all codes is shared by queries.
+  const bool apart = useful > 1 && all.other_rows() == 0 && queries.rows >= 2 * useful;
+  const std::size_t fair = apart ? queries.rows / (8 * useful) : kQueriesAtOnce;
+  const std::size_t step = std::clamp<std::size_t>(fair, 1, kQueriesAtOnce);
+  SharedInterrupt interrupt(cancel);
+  CodedResult result;
+  std::mutex merging;
+  const auto search_from = [&](std::size_t first) {
+    CodedResult found;
+    CdfMatrix sums;
+    found.bad_query = sums.assign(queries, first, std::min(first + step, queries.rows));
+    if (found.bad_query == kNoBadRow) {
+      const QueryCodes codes(coder, sums);
+      const Search search{metric, coder, sums, codes.areas, codes.parts, codes.arrays(), all, k};
+      std::vector<TopK> best(sums.rows(), TopK(k));
+      search_rows(search, radius, apart ? 1 : threads, &interrupt, &best, &found);
+      for (std::size_t q = 0; q < best.size(); ++q) {
+        const std::vector<Neighbor> sorted = best[q].take_sorted();
+        double* to_distances = distances + (first + q) * k;
+        std::int64_t* to_indices = indices + (first + q) * k;
+        for (std::size_t i = 0; i < k; ++i) {
+          to_distances[i] = i < sorted.size() ? sorted[i].distance : kInfinity;
+          to_indices[i] = i < sorted.size() ? sorted[i].index : -1;
+        }
       }
     }
-  }
+    const std::lock_guard<std::mutex> hold(merging);
+    result.add(found);
+  };
+  const bool done = parallel_for((queries.rows + step - 1) / step, 1, apart ? useful : 1,
+                                 interrupt.as_cancel(), [&](std::size_t begin, std::size_t end) {
+                                   for (std::size_t i = begin; i < end; ++i) search_from(i * step);
+                                 });
+  result.cancelled = result.cancelled || !done;
   return result;
 }
 
@@ -229,7 +260,7 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
         take(begin, rows);
     }
     const std::lock_guard<std::mutex> hold(merging);
-    exact.note(&result);
+    result.add(exact.effort());
     result.scanned += scanned;
     found->insert(found->end(), part.begin(), part.end());
   };
@@ -243,13 +274,15 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
 
 bool codes_pay(const Wasserstein1d& metric, const MassMatrix& queries, const MassMatrix& database,
                std::size_t k) {
-  constexpr std::size_t kFewestQueries = 20, kFewestRows = 2048, kFewestBins = 32;
+  constexpr std::size_t kFewestQueries = 20, kFewestRows = 512, kFewestBins = 32;
+  constexpr std::size_t kFewestPairs = kFewestQueries * 2048, kRowsPerNeighbor = 8;
   constexpr std::size_t kAsked = 4, kSampled = 2048;
   constexpr std::uint64_t kLookedAt = 16;  // times as dear as a row of a scan
   const bool could = metric.is_area() && metric.bins() >= kFewestBins &&
                      queries.rows >= kFewestQueries && database.rows >= kFewestRows &&
+                     queries.rows >= kFewestPairs / database.rows &&
                      database.rows < std::numeric_limits<std::uint32_t>::max() &&
-                     k <= database.rows / 64 && CdfCoder(metric).is_useful();
+                     k <= database.rows / kRowsPerNeighbor && CdfCoder(metric).is_useful();
   if (!could) return false;
   // Where many rows look alike they would be looked at one by one: some queries and rows tell.
   const auto some = [](MassMatrix all, std::size_t n) {

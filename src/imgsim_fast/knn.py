@@ -74,11 +74,12 @@ def knn(
     Notes
     -----
     "wasserstein": O(q n bins) time, memory beyond the inputs about 1 MB per thread. With p = 1 on a
-    line, 20 queries or more, 32 bins or more and 2,048 rows or more (and 64 k) every row gets a
-    code first, 18 bytes in all: the areas below 16 parts of its CDF, from which bounds on the
-    distance follow that no rounding can break. With a query for every 2,048 rows, codes are
-    arranged as a k-d tree (60 bytes a row meanwhile), most of which a query need not read. Only
-    rows that bounds cannot rule out are looked at.
+    line, 32 bins or more, 20 queries or more, 512 rows or more (and 8 k) and 40,960 pairs or more
+    every row gets a code first, 18 bytes in all: the areas below 16 parts of its CDF, from which
+    bounds on the distance follow that no rounding can break. With a query for every 2,048 rows,
+    codes are arranged as a k-d tree (60 bytes a row meanwhile), most of which a query need not
+    read. Only rows that bounds cannot rule out are looked at. To search the same rows again and
+    again, keep their codes: `Index.add_histograms`.
     "emd": every pair is solved.
 
     Examples

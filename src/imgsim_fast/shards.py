@@ -55,7 +55,7 @@ def merge_neighbors(
         No part; shapes that do not agree; a distance that is NaN; a part that is not sorted; a
         negative index; k or an offset out of range. An index that comes twice: parts would overlap,
         or count their rows from 0 each and need `offsets`, and a ranking with the wrong rows would
-        look like a right one.
+        look like a right one. (Where no index happens to come twice, nobody notices.)
     InvalidTypeError
         A part is no pair of arrays of numbers, or its indices are no integers.
 

@@ -131,10 +131,12 @@ class Exact {
     return false;
   }
 
-  void note(CodedResult* result) const {
-    result->looked_at += count_;
-    result->bad_row = std::min(result->bad_row, bad_row_);
-    result->bad_part = std::min(result->bad_part, bad_part_);
+  CodedResult effort() const {
+    CodedResult result;
+    result.looked_at = count_;
+    result.bad_row = bad_row_;
+    result.bad_part = bad_part_;
+    return result;
   }
 
  private:

@@ -73,13 +73,23 @@ class Scan {
     seen_ += rows;
   }
 
+  // Looks at all that has been found.
+  void finish() {
+    take();
+    for (std::size_t q = 0; q < left_.size() && !interrupt_->ask(); ++q)
+      left_[q].finish(search_, q, &exact_, thresholds_);
+  }
+
   // To be called when there are no more blocks.
   std::vector<Left>& left() {
     take();
     return left_;
   }
-  const Exact& exact() const { return exact_; }
-  std::uint64_t scanned() const { return scanned_; }
+  CodedResult effort() const {
+    CodedResult result = exact_.effort();
+    result.scanned = scanned_;
+    return result;
+  }
 
  private:
   static constexpr std::size_t kKept = 4096, kKeptInAll = std::size_t{1} << 22;

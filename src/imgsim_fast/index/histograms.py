@@ -180,7 +180,7 @@ class _Chunks:
             return self._ids[self.taken - n : self.taken]
         if self._next + n > 2**63:
             raise InvalidInputError(
-                f"ids must be given: {n} from {self._next} on would go beyond 2**63 - 1"
+                f"rows: the ids of {n} more, from {self._next} on, would go beyond 2**63 - 1"
             )
         self._next += n
         return self._next - n + np.arange(n)

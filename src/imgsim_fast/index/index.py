@@ -320,8 +320,8 @@ class Index:
 
         Notes
         -----
-        A histogram takes 4 bytes a bin and 18 for its code on disk (and 8 if its id does not
-        follow the one before), nothing in the catalogue. Memory: some 200 MB, whatever n. They are
+        A histogram takes 4 bytes a bin and 22 for its code on disk (and 8 if its id does not
+        follow the one before), nothing in the catalogue. Memory: some 400 MB, whatever n. They are
         no images: :meth:`search`, ``len`` and :meth:`duplicates` do not see them.
         """
         number = _threads.resolve(threads)
@@ -474,8 +474,9 @@ class Index:
 
         Notes
         -----
-        O(n) time in all: 8 bytes of each histogram's code are read, and some of the others'
-        (see docs/scale.md for figures). Memory: what the system caches of 18 n bytes.
+        Codes in k-d trees: boxes, n / 256 of them, and the few codes they cannot rule out are read
+        (Friedman, Bentley, Finkel, ACM TOMS 3, 1977; docs/scale.md has figures); O(n) time where
+        all histograms are alike. Memory: what the system caches of 22 n bytes.
         """
         query = HistogramQuery.of(self._measure, rows, k, max_distance)
         return query.search(self._reader.histograms(), _threads.resolve(threads))

@@ -269,6 +269,8 @@ def sound_row(measure: Measure, segment: Segment, row: int) -> Row:
 def as_limit(name: str, value: float, *, higher_is_better: bool) -> float:
     """Return a value that others must reach or beat; distances must not be negative."""
     try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError("text")
         limit = float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidTypeError(f"{name} must be a number, got {value!r}") from error
