@@ -236,7 +236,8 @@ class Catalog:
         return int(self._rows("PRAGMA user_version")[0][0])
 
     def _has_codes(self) -> bool:
-        return self._format() != FORMAT
+        """Whether the tables are there: the number of a damaged format must not hide them."""
+        return bool(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'histograms'"))
 
     def segment_names(self) -> set[str]:
         """Names of all segments, of images and of histograms."""

@@ -157,7 +157,8 @@ def open_histograms(folder: str, record: HistogramSegment, bins: int | None) -> 
     bins: None where the measure is not at hand.
     """
     n = record.rows
-    sound = 0 <= record.first_id <= record.last_id and record.last_id - record.first_id >= n - 1
+    more = record.last_id - record.first_id - (n - 1)  # ids than rows
+    sound = record.first_id >= 0 and (more >= 0 if record.ids_bytes else more == 0)
     if record.name != NAME.format(record.id) or n < 1 or not sound:
         raise IndexCorruptError(f"the catalogue has histograms {tuple(record)}")
 
