@@ -524,7 +524,7 @@ def test_a_damaged_catalogue_is_named(index, tmp_path, change):
 
 
 def test_the_number_of_a_damaged_format_hides_nothing(index, tmp_path):
-    """3 is 1 but for a bit: the next writer must not think that a killed one left the histograms."""
+    """3 is 1 but for a bit: the next writer must not remove histograms for that."""
     rows = counts(KINDS[0], 50, 64)
     index.add_histograms(rows)
     with sqlite3.connect(tmp_path / "index" / FILE) as db:
