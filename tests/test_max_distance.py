@@ -104,7 +104,7 @@ def test_bad_limits_are_named(tmp_path, bad):
         index.search(pixels(1), max_distance=bad)
 
 
-@pytest.mark.parametrize("bad", ["near", [1.0, 2.0], 1j])
+@pytest.mark.parametrize("bad", ["near", "5", b"5", [1.0, 2.0], 1j])
 def test_limits_are_numbers(tmp_path, bad):
     with (
         isf.Index.create(tmp_path / "index") as index,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -266,7 +266,7 @@ def sound_row(measure: Measure, segment: Segment, row: int) -> Row:
     return found
 
 
-def as_limit(name: str, value: float, *, higher_is_better: bool) -> float:
+def as_limit(name: str, value: Any, *, higher_is_better: bool) -> float:
     """Return a value that others must reach or beat; distances must not be negative."""
     try:
         if isinstance(value, (str, bytes)):
