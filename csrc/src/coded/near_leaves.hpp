@@ -13,38 +13,35 @@ namespace imgsim::coded {
 
 static_assert(kHalfCode == kCode && kSideBytes == kBoxes * sizeof(std::uint16_t));
 
-constexpr std::size_t kGroupLeaves = kGroupRows / kLeafRows, kBlockGroups = kBlockRows / kGroupRows;
+static_assert(kGroupRows == kBoxes * kLeafRows && kBlockRows == kBoxes * kGroupRows);
 
-// use(i, bound) of those of the first n of 16 boxes that are within `limit` of the query, in parts
-// of a unit.
+// use(number, bound) of those of 16 boxes that are within `limit` of the query, in parts of a unit;
+// they are numbered from `first` on, and there are none from `all` on.
 template <class Use>
-void near_boxes(const std::uint8_t* boxes, std::size_t n, const CoarseParts& query,
-                std::uint32_t limit, const Use& use) {
+void near_boxes(const std::uint8_t* boxes, std::size_t first, std::size_t all,
+                const CoarseParts& query, std::uint32_t limit, const Use& use) {
   std::array<std::uint16_t, kBoxes> bounds;
   kernels().box_bounds(boxes, query.above.data(), query.below.data(), bounds.data());
+  const std::size_t n = std::min(kBoxes, all - first);
   for (std::size_t i = 0; i < n; ++i)
-    if (bounds[i] <= limit) use(i, bounds[i]);
+    if (bounds[i] <= limit) use(first + i, bounds[i]);
 }
 
-// use(group, bound) of the near groups of a block of a tree of n rows.
+// The near groups of a block of a tree of n rows.
 template <class Use>
 void near_groups(const CodeTree<const std::uint8_t>& tree, std::size_t n, std::size_t block,
                  const CoarseParts& query, std::uint32_t limit, const Use& use) {
-  const std::size_t first = block * kBlockGroups;
-  near_boxes(tree.groups_of(block), std::min(kBlockGroups, tree.group_count(n) - first), query,
-             limit, [&](std::size_t i, std::uint32_t bound) { use(first + i, bound); });
+  near_boxes(tree.groups_of(block), block * kBoxes, tree.group_count(n), query, limit, use);
 }
 
-// use(leaf, bound) of the near leaves of a group.
+// The near leaves of a group.
 template <class Use>
 void near_leaves(const CodeTree<const std::uint8_t>& tree, std::size_t n, std::size_t group,
                  const CoarseParts& query, std::uint32_t limit, const Use& use) {
-  const std::size_t first = group * kGroupLeaves;
-  near_boxes(tree.leaves_of(group), std::min(kGroupLeaves, tree.leaf_count(n) - first), query,
-             limit, [&](std::size_t i, std::uint32_t bound) { use(first + i, bound); });
+  near_boxes(tree.leaves_of(group), group * kBoxes, tree.leaf_count(n), query, limit, use);
 }
 
-// The same for all blocks of the places [begin, end).
+// All near leaves of the blocks of the places [begin, end).
 template <class Use>
 void all_near_leaves(const CodeTree<const std::uint8_t>& tree, std::size_t n, std::size_t begin,
                      std::size_t end, const CoarseParts& query, std::uint32_t limit,
