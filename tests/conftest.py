@@ -52,6 +52,14 @@ def isa(request):
 
 
 @pytest.fixture
+def eager_threads():
+    """Threads are started for however little work."""
+    before = _core.set_thread_worth(1.0)
+    yield
+    _core.set_thread_worth(before)
+
+
+@pytest.fixture
 def folder(tmp_path):
     """Forty images, of which the ten last repeat the ten first."""
     top = tmp_path / "photos"

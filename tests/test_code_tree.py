@@ -67,7 +67,7 @@ def asked(rng, kind, rows, n):
 
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_nearest(isa, kind, n):
+def test_nearest(eager_threads, isa, kind, n):
     rng = np.random.default_rng(n)
     rows = kind(rng, n)
     queries = asked(rng, kind, rows, 3)
@@ -86,7 +86,7 @@ def test_nearest(isa, kind, n):
 
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_within(isa, kind, n):
+def test_within(eager_threads, isa, kind, n):
     rng = np.random.default_rng(n)
     rows = kind(rng, n)
     parts = ((rows, arranged(encoded(METRIC, rows, 2), 2), None, None),)
@@ -101,7 +101,7 @@ def test_within(isa, kind, n):
                 np.testing.assert_array_equal(found, distances[near])
 
 
-def test_parts_of_either_kind_and_rows_left_out(isa):
+def test_parts_of_either_kind_and_rows_left_out(eager_threads, isa):
     rng = np.random.default_rng(5)
     rows = photographs(rng, 30000)
     parts, left_out = [], []
@@ -126,7 +126,7 @@ def test_parts_of_either_kind_and_rows_left_out(isa):
         np.testing.assert_array_equal(near[1][:21], kept[order[0, :21]])
 
 
-def test_ties_go_to_the_lower_id(isa):
+def test_ties_go_to_the_lower_id(eager_threads, isa):
     """Not to the lower row: an image that has changed keeps its id and has its row elsewhere."""
     rng = np.random.default_rng(3)
     rows = two_kinds(rng, 9000)
@@ -150,7 +150,7 @@ def test_ties_go_to_the_lower_id(isa):
 
 @pytest.mark.parametrize("n", [0, *SIZES, 3 * BLOCK + 5])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_arrangement(kind, n):
+def test_the_arrangement(eager_threads, kind, n):
     """One code of each row, boxes that fit, whatever the number of threads."""
     rows = kind(np.random.default_rng(n), n) if n else np.empty((0, BINS), np.uint32)
     codes = encoded(METRIC, rows, 2)

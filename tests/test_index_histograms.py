@@ -55,7 +55,7 @@ def index(tmp_path):
 
 @pytest.mark.parametrize("bins", [2, 10, 16, 17, 18, 33, 64, 256, 257])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_as_a_full_sort(isa, tmp_path, kind, bins, monkeypatch):
+def test_the_same_as_a_full_sort(eager_threads, isa, tmp_path, kind, bins, monkeypatch):
     monkeypatch.setattr(store, "_SEGMENT_ROWS", 900)
     rows = counts(kind, 2000, bins)
     queries = np.concatenate([rows[:3], counts(kind, 3, bins, seed=1)])

@@ -87,7 +87,7 @@ def check(queries, database, ks=(1, 10, 39), threads=(1, 2, 7), **geometry):
 
 @pytest.mark.parametrize("bins", [32, 33, 49, 64, 255, 256, 257])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_as_a_full_sort(isa, kind, bins):
+def test_the_same_as_a_full_sort(eager_threads, isa, kind, bins):
     rng = np.random.default_rng(bins)
     database = np.asarray(kind(rng, ROWS, bins), float)
     queries = np.concatenate([database[:4], kind(rng, QUERIES - 4, bins)])
@@ -146,7 +146,7 @@ def test_counts_are_read_in_place(isa):
 
 
 @pytest.mark.parametrize("kind", [photographs, equal])
-def test_rows_that_are_left_out(kind):
+def test_rows_that_are_left_out(eager_threads, kind):
     rng = np.random.default_rng(2)
     rows = np.ascontiguousarray(kind(rng, ROWS, 64), np.float64)
     skip = (rng.random(ROWS) < 0.4).astype(np.uint8)
@@ -159,7 +159,7 @@ def test_rows_that_are_left_out(kind):
         np.testing.assert_array_equal(found, order)
 
 
-def test_a_database_of_several_blocks():
+def test_a_database_of_several_blocks(eager_threads):
     """Rows that get nearer and nearer, so that no threshold holds for long."""
     n = 30000
     rows = np.zeros((n, 64))

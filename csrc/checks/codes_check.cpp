@@ -193,6 +193,40 @@ void check_tree(std::size_t n, std::size_t bins, const double* positions) {
   }
 }
 
+// Threads that share rows, or queries, find what one finds.
+void check_threads() {
+  constexpr std::size_t kRows = 3 * kBlockRows + 1000, kBins = 20, kNearest = 7;
+  const Wasserstein1d metric(kBins, nullptr, 1.0, 1.0, 0.0);
+  std::vector<double> masses = rows_of(kRows, kBins);
+  const auto first = [&](std::size_t n) {
+    return MassMatrix{MassMatrix::Type::f64, masses.data(), n, kBins, kBins};
+  };
+  std::vector<std::uint8_t> raw(kRows * kRawBytes), tree(CodeTree<std::uint8_t>::bytes(kRows));
+  encode_rows(metric, first(kRows), 3, Cancel{}, raw.data(), raw.data() + kRows * kCodeBytes);
+  arrange_codes(raw.data(), kRows, 3, Cancel{}, tree.data());
+  for (const bool arranged : {true, false}) {
+    const std::uint8_t* codes = arranged ? tree.data() : raw.data();
+    const std::vector<CodedRows> parts(5, {first(kRows), codes, nullptr, arranged, nullptr});
+    for (const std::size_t queries : sizes{1, 40}) {
+      std::vector<double> wanted(queries * kNearest), found(queries * kNearest);
+      std::vector<std::int64_t> wanted_rows(queries * kNearest), rows(queries * kNearest);
+      nearest_coded(metric, first(queries), parts, kNearest, INFINITY, 1, Cancel{}, wanted.data(),
+                    wanted_rows.data());
+      nearest_coded(metric, first(queries), parts, kNearest, INFINITY, 4, Cancel{}, found.data(),
+                    rows.data());
+      expect(found == wanted && rows == wanted_rows,
+             "threads and " + std::to_string(queries) + " queries");
+    }
+    std::vector<Neighbor> near[2];
+    within_coded(metric, first(1), parts, 0.5, 1, Cancel{}, &near[0]);
+    within_coded(metric, first(1), parts, 0.5, 4, Cancel{}, &near[1]);
+    expect(near[0].size() >= parts.size(), "itself is near");
+    expect(std::equal(near[0].begin(), near[0].end(), near[1].begin(), near[1].end(),
+                      [](const Neighbor& x, const Neighbor& y) { return x.index == y.index; }),
+           "threads and a radius");
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -215,6 +249,8 @@ int main(int argc, char** argv) {
     }
     for (const std::size_t rows : sizes{0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 1000})
       check_scan(rows);
+    set_thread_worth(1.0);
+    check_threads();
     for (int repeat = 0; repeat < 100; ++repeat) check_boxes();
     for (const std::size_t n : sizes{0, 1, 255, 256, 257, 512, 4095, 4096, 4097, 20000, 70000})
       for (const std::size_t bins : sizes{2, 16, 33, 64}) {

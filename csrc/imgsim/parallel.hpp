@@ -17,6 +17,8 @@ struct Cancel {
 // Threads worth starting for `nanoseconds` of work in all: at least one, at most `threads`, about
 // 0.5 ms each, because starting and joining two threads costs some 40 us.
 std::size_t useful_threads(std::size_t threads, double nanoseconds);
+// Makes that less, or more, for the whole process: tests share what is little. Returns what it was.
+double set_thread_worth(double nanoseconds);
 
 // Calls body(begin, end) over disjoint ranges of at most `grain` items that cover [0, items), on up
 // to `threads` threads including the calling one. Which thread runs which range is not defined, so

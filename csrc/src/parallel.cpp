@@ -15,7 +15,7 @@
 namespace imgsim {
 namespace {
 
-constexpr double kNanosecondsPerThread = 5e5;
+std::atomic<double> thread_worth{5e5};  // nanoseconds
 constexpr std::size_t kRoomOfState = 16384;
 constexpr auto kPollInterval = std::chrono::milliseconds(20);
 
@@ -111,9 +111,13 @@ class Crew {
 }  // namespace
 
 std::size_t useful_threads(std::size_t threads, double nanoseconds) {
-  const double worth = nanoseconds / kNanosecondsPerThread;
+  const double worth = nanoseconds / thread_worth.load(std::memory_order_relaxed);
   if (worth < 2) return 1;
   return worth < static_cast<double>(threads) ? static_cast<std::size_t>(worth) : threads;
+}
+
+double set_thread_worth(double nanoseconds) {
+  return thread_worth.exchange(nanoseconds);
 }
 
 bool parallel_for(std::size_t items, std::size_t grain, std::size_t threads, const Cancel& cancel,

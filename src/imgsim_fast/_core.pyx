@@ -108,6 +108,11 @@ def set_isa(str name):
     csrc.set_isa(name.encode())
 
 
+def set_thread_worth(double nanoseconds):
+    """From how much work on a thread is started, 5e5 by default; returns what it was."""
+    return csrc.set_thread_worth(nanoseconds)
+
+
 # ---- images and histograms ------------------------------------------------------------------
 
 cdef csrc.PixelType pixel_type(cnp.ndarray image) except *:

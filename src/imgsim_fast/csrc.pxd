@@ -42,6 +42,8 @@ cdef extern from "imgsim/parallel.hpp" namespace "imgsim" nogil:
         cbool (*poll)(void* context) noexcept
         void* context
 
+    double set_thread_worth(double nanoseconds)
+
 
 cdef extern from "imgsim/grey.hpp" namespace "imgsim" nogil:
     void grey_from_rgb(const ImageView& rgb, uint8_t* out) except +
