@@ -80,7 +80,8 @@ void search_rows(const Search& search, double radius, std::size_t threads,
     });
   };
   if (search.parts.rows_in_trees() > 0)
-    result->cancelled = !parallel_for(queries, 1, scanning, interrupt->as_cancel(), seed);
+    result->cancelled =
+        !parallel_for(queries, 1, scanning, interrupt->as_cancel(), seed) || interrupt->seen();
   if (result->cancelled) return;
   result->cancelled =
       !parallel_for(pieces, grain, scanning, interrupt->as_cancel(), scan) || interrupt->seen();
@@ -98,7 +99,7 @@ void search_rows(const Search& search, double radius, std::size_t threads,
     Exact exact(search.metric, search.queries, search.parts);
     for (std::size_t q = begin; q < end && !interrupt->ask(); ++q) {
       thresholds.lower(q, left[q].best().threshold());
-      left[q].finish(search, q, &exact, &thresholds);
+      left[q].finish(search, q, &exact, &thresholds, interrupt);
       (*best)[q].merge(left[q].best());
     }
     const std::lock_guard<std::mutex> hold(choosing);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "coded/interrupt.hpp"
 #include "coded/parts.hpp"
 #include "imgsim/top_k.hpp"
 
@@ -84,14 +85,18 @@ class Left {
     long_ = 2 * candidates_.size() + kFew;
   }
 
-  // Looks at the k rows that seem nearest.
-  void look(const Search& search, std::size_t query, Exact* exact, Thresholds* thresholds) {
+  // Looks at the k rows that seem nearest, or at some of them before an interrupt.
+  void look(const Search& search, std::size_t query, Exact* exact, Thresholds* thresholds,
+            SharedInterrupt* interrupt) {
     const std::size_t n = std::min(search.k, candidates_.size());
     std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n),
                      candidates_.end());
-    for (std::size_t i = 0; i < n; ++i) search.parts.fetch_row(candidates_[i].place);
-    for (std::size_t i = 0; i < n; ++i)
-      push(search, query, candidates_[i].place, exact, thresholds);
+    for (std::size_t begin = 0; begin < n && !interrupt->ask(); begin += kAtOnce) {
+      const std::size_t end = std::min(n, begin + kAtOnce);
+      for (std::size_t i = begin; i < end; ++i) search.parts.fetch_row(candidates_[i].place);
+      for (std::size_t i = begin; i < end; ++i)
+        push(search, query, candidates_[i].place, exact, thresholds);
+    }
     candidates_.erase(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n));
     prune(thresholds->of(query));
     long_ = candidates_.size() + kFew;
@@ -100,12 +105,14 @@ class Left {
   bool has_looked() const { return has_looked_; }
 
   // Looks at all that could be near, nearest bound first.
-  void finish(const Search& search, std::size_t query, Exact* exact, Thresholds* thresholds) {
-    look(search, query, exact, thresholds);
+  void finish(const Search& search, std::size_t query, Exact* exact, Thresholds* thresholds,
+              SharedInterrupt* interrupt) {
+    look(search, query, exact, thresholds, interrupt);
     std::sort(candidates_.begin(), candidates_.end());
     constexpr std::size_t kAhead = 4;
     for (std::size_t i = 0; i < candidates_.size(); ++i) {
       if (candidates_[i].lower > thresholds->of(query)) break;
+      if (i % kAtOnce == 0 && interrupt->ask()) break;
       if (i + kAhead < candidates_.size()) search.parts.fetch_row(candidates_[i + kAhead].place);
       push(search, query, candidates_[i].place, exact, thresholds);
     }
@@ -133,6 +140,7 @@ class Left {
   }
 
   static constexpr std::size_t kFew = 128;
+  static constexpr std::size_t kAtOnce = 256;  // rows
 
   TopK best_;
   std::vector<Candidate> candidates_;

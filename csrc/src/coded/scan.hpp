@@ -55,7 +55,7 @@ class Scan {
       (*seeds_)[query].push_back(first);
     }
     std::sort((*seeds_)[query].begin(), (*seeds_)[query].end());
-    if (!interrupt_->ask()) left_[query].look(search_, query, &exact_, thresholds_);
+    left_[query].look(search_, query, &exact_, thresholds_, interrupt_);
   }
 
   void block(std::size_t number) {
@@ -77,7 +77,7 @@ class Scan {
   void finish() {
     take();
     for (std::size_t q = 0; q < left_.size() && !interrupt_->ask(); ++q)
-      left_[q].finish(search_, q, &exact_, thresholds_);
+      left_[q].finish(search_, q, &exact_, thresholds_, interrupt_);
   }
 
   // To be called when there are no more blocks.
@@ -231,9 +231,9 @@ class Scan {
     if (interrupt_->ask()) return;
     if (!left->has_looked()) left->tighten(search_, query, thresholds_);
     if (left->has_looked() || left->size() > most_ || seen_ >= kFewSeen)
-      left->look(search_, query, &exact_, thresholds_);
+      left->look(search_, query, &exact_, thresholds_, interrupt_);
     // Rows that all look alike: no bound helps.
-    if (left->size() > most_) left->finish(search_, query, &exact_, thresholds_);
+    if (left->size() > most_) left->finish(search_, query, &exact_, thresholds_, interrupt_);
   }
 
   const Search& search_;
