@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include "coded/scan.hpp"
@@ -65,13 +66,19 @@ void search_rows(const Search& search, double radius, std::size_t threads,
     const std::lock_guard<std::mutex> hold(choosing);
     idle.push_back(std::move(part));
   };
-  const auto seed = [&](std::size_t first, std::size_t last) {
-    with_scan([&](Scan* part) {
-      for (std::size_t q = first; q < last; ++q) part->seed(q);
-    });
+  // One item after the other: seeds of each query, which scans wait for, then `grain` pieces each.
+  // So threads start while the first of them seeds.
+  const std::size_t seeding = search.parts.rows_in_trees() > 0 ? queries : 0;
+  std::atomic<std::size_t> to_seed{seeding}, begun{0};
+  const auto seed = [&](std::size_t query) {
+    struct Done {
+      std::atomic<std::size_t>& left;
+      ~Done() { --left; }  // after an error, too: others wait
+    } const done{to_seed};
+    with_scan([&](Scan* part) { part->seed(query); });
   };
-  std::atomic<std::size_t> begun{0};
   const auto scan = [&](std::size_t first, std::size_t last) {
+    while (to_seed != 0 && !interrupt->ask()) std::this_thread::yield();
     begun += last - first;
     with_scan([&](Scan* part) {
       for (std::size_t piece = first; piece < last; ++piece) part->block(piece);
@@ -79,12 +86,18 @@ void search_rows(const Search& search, double radius, std::size_t threads,
       if (begun == pieces) part->finish();
     });
   };
-  if (search.parts.rows_in_trees() > 0)
-    result->cancelled =
-        !parallel_for(queries, 1, scanning, interrupt->as_cancel(), seed) || interrupt->seen();
-  if (result->cancelled) return;
+  const std::size_t items = seeding + (pieces + grain - 1) / grain;
+  const auto work = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t item = begin; item < end; ++item) {
+      const std::size_t first = (item - std::min(item, seeding)) * grain;
+      if (item < seeding)
+        seed(item);
+      else
+        scan(first, std::min(pieces, first + grain));
+    }
+  };
   result->cancelled =
-      !parallel_for(pieces, grain, scanning, interrupt->as_cancel(), scan) || interrupt->seen();
+      !parallel_for(items, 1, scanning, interrupt->as_cancel(), work) || interrupt->seen();
   if (result->cancelled) return;
   std::vector<Left> left(queries, Left(search.k));
   for (const auto& part : idle) {

@@ -88,16 +88,18 @@ class Left {
   // Looks at the k rows that seem nearest, or at some of them before an interrupt.
   void look(const Search& search, std::size_t query, Exact* exact, Thresholds* thresholds,
             SharedInterrupt* interrupt) {
+    prune(thresholds->of(query));
     const std::size_t n = std::min(search.k, candidates_.size());
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n),
-                     candidates_.end());
+    const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(n);
+    std::nth_element(candidates_.begin(), last, candidates_.end());
+    std::sort(candidates_.begin(), last);
     for (std::size_t begin = 0; begin < n && !interrupt->ask(); begin += kAtOnce) {
       const std::size_t end = std::min(n, begin + kAtOnce);
       for (std::size_t i = begin; i < end; ++i) search.parts.fetch_row(candidates_[i].place);
-      for (std::size_t i = begin; i < end; ++i)
+      for (std::size_t i = begin; i < end && candidates_[i].lower <= thresholds->of(query); ++i)
         push(search, query, candidates_[i].place, exact, thresholds);
     }
-    candidates_.erase(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n));
+    candidates_.erase(candidates_.begin(), last);
     prune(thresholds->of(query));
     long_ = candidates_.size() + kFew;
     has_looked_ = true;
