@@ -17,6 +17,7 @@ namespace {
 
 std::atomic<double> thread_worth{5e5};  // nanoseconds
 constexpr std::size_t kRoomOfState = 16384;
+constexpr auto kAwake = std::chrono::microseconds(100);
 constexpr auto kPollInterval = std::chrono::milliseconds(20);
 
 class Crew {
@@ -46,6 +47,9 @@ class Crew {
   // The calling thread has no more work: it goes on to ask until the others are done. A body may
   // look at what asking has changed, and end early.
   void wait() {
+    // They are mostly about to end: to sleep and be woken takes longer.
+    const auto soon = std::chrono::steady_clock::now() + kAwake;
+    while (helping_ != 0 && std::chrono::steady_clock::now() < soon) std::this_thread::yield();
     std::unique_lock<std::mutex> hold(waiting_);
     while (!done_.wait_for(hold, kPollInterval, [this] { return helping_ == 0; })) {
       if (cancel_.poll == nullptr || cancelled_) continue;
@@ -103,7 +107,7 @@ class Crew {
   bool cancelled_ = false;  // written by the calling thread only
   std::mutex waiting_;
   std::condition_variable done_;
-  int helping_ = 0;
+  std::atomic<int> helping_{0};  // changed while `waiting_` is held
   std::mutex error_mutex_;
   std::exception_ptr error_;
 };
