@@ -33,7 +33,7 @@ from benchmarks.compare import RESULTS, machine
 from benchmarks.mixtures import cifar_histograms
 from benchmarks.mixtures import rows as mixtures
 from imgsim_fast import _core
-from imgsim_fast.index.coding import arranged, encoded
+from imgsim_fast.index.coding import encoded
 
 _QUERIES_SEED = 99
 _SINGLE_ROWS, _MANY_ROWS, _MANY = 50_000_000, 10_000_000, 64
@@ -152,7 +152,7 @@ def in_memory(folder: str, queries: np.ndarray, lines: list[str]) -> None:
             rows = np.load(path, mmap_mode="r")[:take]
             codes = np.array(one.codes)
             if take < len(one.rows):
-                codes = arranged(encoded(coder, rows, 2), 2)
+                codes = _core.arrange_codes(encoded(coder, rows, 2), 2)
             parts.append((rows, codes, None, None))
             total += take
         many_parts, many = [], 0
@@ -258,7 +258,7 @@ def leave_one_out(lines: list[str]) -> None:
     rows = cifar_histograms()
     n, bins = rows.shape
     metric = _core.Metric(bins, None, 1.0, 1.0, 0.0)
-    codes = arranged(encoded(metric, rows, 1), 1)
+    codes = _core.arrange_codes(encoded(metric, rows, 1), 1)
     looked = []
     for query in range(0, n, n // 100):
         skip = np.zeros(n, np.uint8)

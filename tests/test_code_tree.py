@@ -10,7 +10,7 @@ import imgsim_fast as isf
 from imgsim_fast import _core
 from imgsim_fast.errors import IndexCorruptError
 from imgsim_fast.index.catalog import FILE
-from imgsim_fast.index.coding import arranged, encoded, wrong_codes
+from imgsim_fast.index.coding import encoded, wrong_codes
 
 LEAF = _core.LEAF_ROWS
 GROUP, BLOCK = 16 * LEAF, 256 * LEAF
@@ -71,7 +71,7 @@ def test_nearest(eager_threads, isa, kind, n):
     rng = np.random.default_rng(n)
     rows = kind(rng, n)
     queries = asked(rng, kind, rows, 3)
-    parts = ((rows, arranged(encoded(METRIC, rows, 2), 2), None, None),)
+    parts = ((rows, _core.arrange_codes(encoded(METRIC, rows, 2), 2), None, None),)
     for k in (1, 10, 300):
         k = min(k, n)
         distances, order = sorted_all(queries, rows, k)
@@ -89,7 +89,7 @@ def test_nearest(eager_threads, isa, kind, n):
 def test_within(eager_threads, isa, kind, n):
     rng = np.random.default_rng(n)
     rows = kind(rng, n)
-    parts = ((rows, arranged(encoded(METRIC, rows, 2), 2), None, None),)
+    parts = ((rows, _core.arrange_codes(encoded(METRIC, rows, 2), 2), None, None),)
     for query in asked(rng, kind, rows, 2):
         distances = distances_of(query[None], rows)[0]
         for radius in (0.0, float(np.quantile(distances, 0.02)), float(distances.max())):
@@ -111,7 +111,9 @@ def test_parts_of_either_kind_and_rows_left_out(eager_threads, isa):
         if number % 3 != 1:
             skip = (rng.random(len(some)) < 0.5).astype(np.uint8)
         left_out.append(np.zeros(len(some), np.uint8) if skip is None else skip)
-        parts.append((some, in_order(codes) if number % 2 else arranged(codes, 1), skip, None))
+        parts.append(
+            (some, in_order(codes) if number % 2 else _core.arrange_codes(codes, 1), skip, None)
+        )
     kept = np.flatnonzero(np.concatenate(left_out) == 0)
     queries = rows[::3000].astype(float)
     distances, order = sorted_all(queries, rows[kept], 40)
@@ -134,7 +136,7 @@ def test_ties_go_to_the_lower_id(eager_threads, isa):
     parts = []
     for part in np.split(np.arange(9000), [4000, 4500]):
         part = part[np.argsort(ids[part])]
-        codes = arranged(encoded(METRIC, rows[part], 1), 1)
+        codes = _core.arrange_codes(encoded(METRIC, rows[part], 1), 1)
         parts.append((rows[part], codes, None, ids[part]))
     query = rows[:1].astype(float)
     distances = distances_of(query, rows)[0]
@@ -154,7 +156,7 @@ def test_the_arrangement(eager_threads, kind, n):
     """One code of each row, boxes that fit, whatever the number of threads."""
     rows = kind(np.random.default_rng(n), n) if n else np.empty((0, BINS), np.uint32)
     codes = encoded(METRIC, rows, 2)
-    made = [arranged(codes, threads) for threads in (1, 2, 5)]
+    made = [_core.arrange_codes(codes, threads) for threads in (1, 2, 5)]
     assert len(made[0]) == _core.arranged_bytes(n)
     assert n == 0 or len(made[0]) != len(in_order(codes))
     for one in made[1:]:
@@ -166,7 +168,7 @@ def test_the_arrangement(eager_threads, kind, n):
 def test_leaves_are_small():
     """What is near lies in few leaves: else a search would read everything."""
     n = BLOCK
-    codes = arranged(encoded(METRIC, photographs(np.random.default_rng(0), n), 2), 2)
+    codes = _core.arrange_codes(encoded(METRIC, photographs(np.random.default_rng(0), n), 2), 2)
     boxes = codes[n * 22 :].view("<u2").reshape(-1, 8, 2, 16).astype(int)
     assert len(boxes) == 16 + 1
     assert (boxes[:, :, 0] <= boxes[:, :, 1]).all()
@@ -187,7 +189,7 @@ def test_leaves_are_small():
 )
 def test_damaged_codes_are_named(at, problem):
     rows = photographs(np.random.default_rng(1), 1000)
-    codes = arranged(encoded(METRIC, rows, 1), 1)
+    codes = _core.arrange_codes(encoded(METRIC, rows, 1), 1)
     codes[at] ^= 1
     assert wrong_codes("a", rows, codes, METRIC) == [f"a: {problem}"]
 
@@ -248,7 +250,7 @@ def test_arguments_of_the_core():
     codes = encoded(METRIC, two_kinds(np.random.default_rng(0), 10), 1)
     for wrong in (codes[:-1], codes.astype(np.int8), codes[::-1], codes.reshape(2, -1)[:, ::2]):
         with pytest.raises(TypeError, match="codes must be"):
-            arranged(wrong, 1)
+            _core.arrange_codes(wrong, 1)
     rows = np.ones((9, BINS))
     for size in (0, 9 * 18 - 1, 9 * 22, 9 * 22 + 1023, 9 * 26):
         part = (rows, np.zeros(size, np.uint8), None, None)

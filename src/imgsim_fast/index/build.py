@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim_fast import _core
 from imgsim_fast.errors import IndexWarning
 from imgsim_fast.index.catalog import Catalog, ImageRecord
-from imgsim_fast.index.coding import arranged, encoded
+from imgsim_fast.index.coding import encoded
 from imgsim_fast.index.describing import Describer, Outcome, Task
 from imgsim_fast.index.segments import SegmentRecord, open_segment, remove_orphans, write_segment
 from imgsim_fast.measures.base import Measure
@@ -193,7 +194,7 @@ class Builder:
         coder = self._measure.coder
         if coder is None or rows < CODED_ROWS:
             return None
-        return lambda rows: arranged(encoded(coder, rows, self._threads), self._threads)
+        return lambda rows: _core.arrange_codes(encoded(coder, rows, self._threads), self._threads)
 
     def _numbered(
         self, pending: list[Outcome], segment: int

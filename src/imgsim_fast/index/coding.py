@@ -44,7 +44,7 @@ def coder_of(measure: Measure) -> _core.Metric:
 
 
 def encoded(coder: _core.Metric, rows: NDArray[Any], threads: int) -> NDArray[np.uint8]:
-    """Return the codes of rows and what `arranged` needs beside them, 26 bytes a row.
+    """Return the codes of rows and what `_core.arrange_codes` needs beside them, 26 bytes a row.
 
     Raises
     ------
@@ -67,11 +67,6 @@ def joined(pieces: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
             raw[start : start + len(part)] = part
             start += len(part)
     return raw
-
-
-def arranged(raw: NDArray[np.uint8], threads: int) -> NDArray[np.uint8]:
-    """Return codes in the order in which a search need not read most of them."""
-    return _core.arrange_codes(raw, threads)
 
 
 class CodedParts:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from imgsim_fast import _core
 from imgsim_fast.errors import IndexCorruptError
-from imgsim_fast.index.coding import PIECE, arranged, encoded, joined, wrong_codes
+from imgsim_fast.index.coding import PIECE, encoded, joined, wrong_codes
 from imgsim_fast.index.segments import (
     open_array,
     open_codes,
@@ -116,7 +116,7 @@ class SegmentWriter:
         size = os.path.getsize(self._path("rows"))
         raw = joined(self._codes)
         self._codes = []  # 109 MB
-        codes = self._write("codes", arranged(raw, self._threads))
+        codes = self._write("codes", _core.arrange_codes(raw, self._threads))
         del raw
         ids = np.concatenate(self._ids)
         self._ids = []  # whoever may still discard this keeps none of it for that
