@@ -24,7 +24,7 @@ constexpr double kNanosecondsPerPiece = 2e6;  // a cancel is noticed after at mo
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 double scan_time(const Parts& parts) {
-  return kNanosecondsPerRow * static_cast<double>(parts.other_rows()) +
+  return kNanosecondsPerRow * static_cast<double>(parts.rows_in_order()) +
          kNanosecondsPerTreeRow * static_cast<double>(parts.rows_in_trees());
 }
 
@@ -191,7 +191,7 @@ CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries
   const double time = static_cast<double>(queries.rows) * (scan_time(all) + finish_time(k));
   const std::size_t useful = useful_threads(threads, time);
   // Threads share the queries, if there are enough; but a scan of all codes is shared by queries.
-  const bool apart = useful > 1 && all.other_rows() == 0 && queries.rows >= 2 * useful;
+  const bool apart = useful > 1 && all.rows_in_order() == 0 && queries.rows >= 2 * useful;
   const std::size_t fair = apart ? queries.rows / (8 * useful) : kQueriesAtOnce;
   const std::size_t step = std::clamp<std::size_t>(fair, 1, kQueriesAtOnce);
   SharedInterrupt interrupt(cancel);

@@ -46,7 +46,7 @@ class Parts {
   std::size_t count() const { return rows_.size(); }
   bool is_tree(std::size_t part) const { return rows_[part].arranged; }
   std::size_t rows_in_trees() const { return in_trees_; }
-  std::size_t other_rows() const { return in_order_; }
+  std::size_t rows_in_order() const { return in_order_; }
   const Codes& codes(std::size_t part) const { return codes_[part]; }
   const Tree& tree(std::size_t part) const { return trees_[part]; }
   const MassMatrix& masses(std::size_t part) const { return rows_[part].masses; }
