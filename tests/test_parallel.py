@@ -24,9 +24,14 @@ import numpy as np
 import imgsim_fast as isf
 
 A = np.random.default_rng(0).random((600, 64))
+def threads():
+    return len(os.listdir("/proc/self/task")) if sys.platform == "linux" else 1
+
+alone = threads()
 before = isf.cdist(A, A, threads=4).tobytes()
 found = isf.knn(A[0], A, 5, threads=4)
 child = os.fork()
+assert threads() <= alone, "threads are ended before a fork"
 if child == 0:
     same = isf.cdist(A, A, threads=4).tobytes() == before
     same &= isf.knn(A[0], A, 5, threads=4).indices.tolist() == found.indices.tolist()
@@ -48,6 +53,82 @@ sys.exit("the child hangs")
 def test_a_forked_child_computes():
     done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, (done.returncode, done.stderr)
+
+
+FORKS_WHILE_OTHERS_COMPUTE = """
+import os, sys, threading, time
+import numpy as np
+import imgsim_fast as isf
+
+A = np.random.default_rng(0).random((300, 64))
+want = isf.cdist(A, A, threads=3).tobytes()
+stop = threading.Event()
+wrong = []
+
+def compute():
+    while not stop.is_set():
+        if isf.cdist(A, A, threads=3).tobytes() != want:
+            wrong.append(1)
+
+others = [threading.Thread(target=compute) for _ in range(3)]
+for other in others:
+    other.start()
+children = []
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if isf.cdist(A, A, threads=3).tobytes() == want else 7)
+    children.append(child)
+    time.sleep(0.01)
+deadline = time.monotonic() + 30
+while children and time.monotonic() < deadline:
+    done, status = os.waitpid(children[0], os.WNOHANG)
+    if done:
+        assert status == 0, status
+        del children[0]
+    time.sleep(0.001)
+for child in children:
+    os.kill(child, 9)
+stop.set()
+for other in others:
+    other.join()
+sys.exit("a child hangs" if children else "wrong" if wrong else 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_children_forked_while_other_threads_compute():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS_WHILE_OTHERS_COMPUTE],
+        capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.returncode, done.stderr)
+
+
+SIGNALS = """
+import os, signal
+import numpy as np
+import imgsim_fast as isf
+
+A = np.random.default_rng(0).random((600, 64))
+before = set(os.listdir("/proc/self/task"))
+isf.cdist(A, A, threads=4)
+workers = set(os.listdir("/proc/self/task")) - before
+assert workers
+for worker in workers:
+    with open(f"/proc/self/task/{worker}/status") as lines:
+        blocked = next(int(line.split()[1], 16) for line in lines if line.startswith("SigBlk"))
+    assert blocked >> (signal.SIGINT - 1) & 1
+    assert blocked >> (signal.SIGALRM - 1) & 1
+    assert not blocked >> (signal.SIGSEGV - 1) & 1
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_take_no_signals_of_the_process():
+    """One that sleeps between calls would not wake the thread that waits for the signal."""
+    done = subprocess.run([sys.executable, "-c", SIGNALS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # ---- Python threads --------------------------------------------------------------------------

@@ -462,6 +462,23 @@ void check_parallel_for() {
   }
 }
 
+// Calls of several threads at a time, with calls inside, borrow each other's workers.
+void check_workers() {
+  std::atomic<std::size_t> sum{0};
+  const auto call = [&] {
+    for (int repeat = 0; repeat < 50; ++repeat)
+      parallel_for(6, 1, 3, Cancel{}, [&](std::size_t begin, std::size_t end) {
+        parallel_for(10 * (end - begin), 1, 2, Cancel{},
+                     [&](std::size_t first, std::size_t last) { sum += last - first; });
+        sum += 1000 * (begin + 1);
+      });
+  };
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) callers.emplace_back(call);
+  for (std::thread& one : callers) one.join();
+  expect(sum == 4 * 50 * (6 * 10 + 1000 * 21), "calls that share workers");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -478,5 +495,6 @@ int main(int argc, char** argv) {
       check_distances(bins);
     check_samples();
     check_parallel_for();
+    check_workers();
   });
 }

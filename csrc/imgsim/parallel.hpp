@@ -1,5 +1,5 @@
-// Threads of the library: started per call, joined before it returns, so fork() is safe between
-// calls.
+// Threads of the library. Between calls they sleep, and before a fork() they are ended: it is safe
+// between calls, and a child starts its own.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ struct Cancel {
 };
 
 // Threads worth starting for `nanoseconds` of work in all: at least one, at most `threads`, about
-// 0.5 ms each, because starting and joining two threads costs some 40 us.
+// 0.25 ms each, because one begins some 50 us after it is woken.
 std::size_t useful_threads(std::size_t threads, double nanoseconds);
 // Makes that less, or more, for the whole process: tests share what is little. Returns what it was.
 double set_thread_worth(double nanoseconds);

@@ -6,42 +6,47 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "worker_pool.hpp"
 
 namespace imgsim {
 namespace {
 
-std::atomic<double> thread_worth{5e5};  // nanoseconds
+std::atomic<double> thread_worth{2.5e5};  // nanoseconds
 constexpr std::size_t kRoomOfState = 16384;
 constexpr auto kAwake = std::chrono::microseconds(100);
 constexpr auto kPollInterval = std::chrono::milliseconds(20);
 
-class Crew {
+class Crew final : public Job {
  public:
   Crew(std::size_t items, std::size_t grain, const Cancel& cancel,
        const std::function<void(std::size_t, std::size_t)>& body)
       : items_(items), grain_(grain), cancel_(cancel), body_(body) {}
 
-  void help() noexcept {
+  void run() noexcept override {
     // The first exception of a thread takes memory for its state, and the C library ends the
     // process if there is none. So it is taken now; without it the others do the work.
     void* const room = std::malloc(kRoomOfState);
-    if (room == nullptr) return expect(-1);
-    std::free(room);
-    static_cast<void>(std::uncaught_exceptions());
-    work(false);
+    if (room != nullptr) {
+      std::free(room);
+      static_cast<void>(std::uncaught_exceptions());
+      work(false);
+    }
     const std::lock_guard<std::mutex> hold(waiting_);
     --helping_;
     done_.notify_one();
   }
-  // To be called for each thread before it starts to help, and if it does not.
-  void expect(int change) {
+  // To be called for each thread before it starts to help.
+  void expect() {
     const std::lock_guard<std::mutex> hold(waiting_);
-    helping_ += change;
+    ++helping_;
   }
 
   // The calling thread has no more work: it goes on to ask until the others are done. A body may
@@ -49,8 +54,11 @@ class Crew {
   void wait() {
     // They are mostly about to end: to sleep and be woken takes longer.
     const auto soon = std::chrono::steady_clock::now() + kAwake;
-    while (helping_ != 0 && std::chrono::steady_clock::now() < soon) std::this_thread::yield();
-    std::unique_lock<std::mutex> hold(waiting_);
+    std::unique_lock<std::mutex> hold(waiting_, std::defer_lock);
+    while ((helping_ != 0 || !hold.try_lock()) && std::chrono::steady_clock::now() < soon)
+      std::this_thread::yield();
+    if (!hold) hold.lock();
+    // Having the lock means also that the last of them has let go of it, and of this object.
     while (!done_.wait_for(hold, kPollInterval, [this] { return helping_ == 0; })) {
       if (cancel_.poll == nullptr || cancelled_) continue;
       hold.unlock();
@@ -129,26 +137,24 @@ bool parallel_for(std::size_t items, std::size_t grain, std::size_t threads, con
   grain = std::max<std::size_t>(grain, 1);
   const std::size_t ranges = items / grain + (items % grain != 0);
   Crew crew(items, grain, cancel, body);
-  std::vector<std::thread> helpers;
+  std::vector<std::unique_ptr<Worker>> helpers;
   // Without memory or with a system that gives no more threads, those that run do all the work: an
   // exception from here would leave the others alone with the crew.
   try {
     helpers.reserve(std::min(threads, ranges));
     for (std::size_t i = 1; i < std::min(threads, ranges); ++i) {
-      crew.expect(1);
-      try {
-        helpers.emplace_back([&crew] { crew.help(); });
-      } catch (...) {
-        crew.expect(-1);
-        throw;
-      }
+      helpers.push_back(WorkerPool::of_process().borrow());
+      crew.expect();
+      helpers.back()->start(&crew);
     }
   } catch (const std::system_error&) {
   } catch (const std::bad_alloc&) {
   }
   crew.work(true);
-  if (!helpers.empty()) crew.wait();
-  for (std::thread& helper : helpers) helper.join();
+  if (!helpers.empty()) {
+    crew.wait();
+    WorkerPool::of_process().give_back(std::move(helpers));
+  }
   return crew.finish();
 }
 
