@@ -128,6 +128,29 @@ def test_parts_of_either_kind_and_rows_left_out(eager_threads, isa):
         np.testing.assert_array_equal(near[1][:21], kept[order[0, :21]])
 
 
+@pytest.mark.parametrize("n", [300, 2 * LEAF, GROUP + 1, 30000])
+def test_all_that_is_near_is_left_out(eager_threads, n):
+    """The leaves that a search begins with have few rows that count, or none."""
+    rng = np.random.default_rng(n)
+    rows = photographs(rng, n)
+    codes = _core.arrange_codes(encoded(METRIC, rows, 1), 1)
+    query = rows[:1].astype(float)
+    distances = distances_of(query, rows)[0]
+    order = np.argsort(distances, kind="stable")
+    for left_out in (1, LEAF // 2, 2 * LEAF - 5, n - 3, n):
+        skip = np.zeros(n, np.uint8)
+        skip[order[:left_out]] = 1
+        kept = order[left_out:]
+        for k, threads in ((1, 1), (5, 3), (600, 2)):
+            found = _core.nearest_coded(
+                METRIC, query, ((rows, codes, skip, None),), k, np.inf, threads
+            )
+            want = kept[:k]
+            np.testing.assert_array_equal(found[1][0][: len(want)], want)
+            np.testing.assert_array_equal(found[0][0][: len(want)], distances[want])
+            assert (found[1][0][len(want) :] == -1).all()
+
+
 def test_ties_go_to_the_lower_id(eager_threads, isa):
     """Not to the lower row: an image that has changed keeps its id and has its row elsewhere."""
     rng = np.random.default_rng(3)

@@ -40,9 +40,10 @@ struct CodedResult : KnnResult {
 
 // The k nearest rows of each query within `radius` (infinity: all), nearest first, ties to the
 // lower id (or all by number, or none). Fewer than k: the rest is infinity and -1.
-// Where codes are arranged, only boxes and the leaves that may hold what is near are read. Threads
-// share rows, and queries. Memory: 16 bytes for each row that codes cannot rule out, some of them
-// at a time, and for each block of 16384 rows or more. bad_row: one that was to be looked at and is
+// Where codes are arranged, only boxes and the leaves that may hold what is near are read, nearest
+// first. Threads share rows, and queries. Memory: 16 bytes for each row that codes cannot rule out,
+// some of them at a time, and for each leaf that boxes cannot, and for each block of 16384 rows or
+// more. bad_row: one that was to be looked at and is
 // no distribution (of the others nobody knows).
 CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries,
                           const std::vector<CodedRows>& parts, std::size_t k, double radius,

@@ -33,89 +33,97 @@ double finish_time(std::size_t k) {
   return 2e4 + 500.0 * static_cast<double>(k);
 }
 
-// Threads share the rows. Sets result->cancelled, looked_at, scanned, bad_row and bad_part.
-void search_rows(const Search& search, double radius, std::size_t threads,
-                 SharedInterrupt* interrupt, std::vector<TopK>* best, CodedResult* result) {
-  const std::size_t queries = search.queries.rows(), pieces = search.parts.blocks();
-  Thresholds thresholds(queries, radius);
-  const double time = static_cast<double>(queries) * scan_time(search.parts);
-  const std::size_t scanning = useful_threads(threads, time);
-  // Short enough that no thread waits long for the last piece of another, also where all that is
-  // near lies in one.
-  const std::size_t fair = pieces / (256 * scanning);
-  const double most_rows = static_cast<double>(
-      search.parts.rows_in_trees() > 0 ? Parts::kTreeBlock : search.parts.most_block_rows());
-  const auto soon = static_cast<std::size_t>(
-      kNanosecondsPerPiece / (kNanosecondsPerRow * most_rows * static_cast<double>(queries)));
-  const std::size_t grain = std::max<std::size_t>(1, std::min(soon, fair));
-  std::vector<std::vector<Place>> seeds(queries);
-  // A thread goes on with the lists of a piece that is done.
-  std::vector<std::unique_ptr<Scan>> idle;
-  std::mutex choosing;
-  const auto with_scan = [&](const auto& work) {
-    std::unique_ptr<Scan> part;
+// Scans of threads, which go on with the lists of a piece that is done.
+class Scans {
+ public:
+  Scans(const Search& search, Found* found, SharedInterrupt* interrupt)
+      : search_(search), found_(found), interrupt_(interrupt) {}
+
+  // work(&scan) with one that no other thread has.
+  template <class Work>
+  void with_one(const Work& work) {
+    std::unique_ptr<Scan> one;
     {
-      const std::lock_guard<std::mutex> hold(choosing);
-      if (!idle.empty()) {
-        part = std::move(idle.back());
-        idle.pop_back();
+      const std::lock_guard<std::mutex> hold(choosing_);
+      if (!idle_.empty()) {
+        one = std::move(idle_.back());
+        idle_.pop_back();
       }
     }
-    if (part == nullptr) part = std::make_unique<Scan>(search, &seeds, &thresholds, interrupt);
-    work(part.get());
-    const std::lock_guard<std::mutex> hold(choosing);
-    idle.push_back(std::move(part));
-  };
-  // One item after the other: seeds of each query, which scans wait for, then `grain` pieces each.
-  // So threads start while the first of them seeds.
-  const std::size_t seeding = search.parts.rows_in_trees() > 0 ? queries : 0;
-  std::atomic<std::size_t> to_seed{seeding}, begun{0};
-  const auto seed = [&](std::size_t query) {
-    struct Done {
-      std::atomic<std::size_t>& left;
-      ~Done() { --left; }  // after an error, too: others wait
-    } const done{to_seed};
-    with_scan([&](Scan* part) { part->seed(query); });
-  };
+    if (one == nullptr) one = std::make_unique<Scan>(search_, found_, interrupt_);
+    work(one.get());
+    const std::lock_guard<std::mutex> hold(choosing_);
+    idle_.push_back(std::move(one));
+  }
+  // When all are done.
+  const std::vector<std::unique_ptr<Scan>>& all() const { return idle_; }
+
+ private:
+  const Search& search_;
+  Found* const found_;
+  SharedInterrupt* const interrupt_;
+  std::mutex choosing_;
+  std::vector<std::unique_ptr<Scan>> idle_;
+};
+
+// Threads share the search of all trees, for one query after the other. False: cancelled.
+bool scan_trees(const Search& search, std::size_t threads, SharedInterrupt* interrupt,
+                Scans* scans) {
+  const std::size_t queries = search.queries.rows();
+  bool done = true;
+  for (std::size_t q = 0; q < queries && done; ++q) {
+    LeafOrder order(search.parts, search.query_parts[q], threads);
+    done = parallel_for(threads, 1, threads, interrupt->as_cancel(),
+                        [&](std::size_t share, std::size_t) {
+                          scans->with_one([&](Scan* scan) { scan->trees(q, share, &order); });
+                        });
+  }
+  return done && !interrupt->seen();
+}
+
+// Threads share the rows. Sets result->cancelled, looked_at, scanned, bad_row and bad_part.
+void search_rows(const Search& search, std::size_t threads, SharedInterrupt* interrupt,
+                 Found* found, CodedResult* result) {
+  const Parts& parts = search.parts;
+  const std::size_t queries = search.queries.rows(), trees = parts.tree_blocks();
+  Scans scans(search, found, interrupt);
+  const double time = static_cast<double>(queries) * scan_time(parts);
+  const std::size_t scanning = useful_threads(threads, time);
+  result->cancelled = trees > 0 && !scan_trees(search, scanning, interrupt, &scans);
+  if (result->cancelled) return;
+  // Short enough that no thread waits long for the last piece of another, also where all that is
+  // near lies in one.
+  const std::size_t pieces = parts.blocks() - trees, fair = pieces / (256 * scanning);
+  const auto soon = static_cast<std::size_t>(
+      kNanosecondsPerPiece / (kNanosecondsPerRow * static_cast<double>(parts.most_block_rows()) *
+                              static_cast<double>(queries)));
+  const std::size_t grain = std::max<std::size_t>(1, std::min(soon, fair));
+  std::atomic<std::size_t> begun{0};
   const auto scan = [&](std::size_t first, std::size_t last) {
-    while (to_seed != 0 && !interrupt->ask()) std::this_thread::yield();
     begun += last - first;
-    with_scan([&](Scan* part) {
-      for (std::size_t piece = first; piece < last; ++piece) part->block(piece);
+    scans.with_one([&](Scan* one) {
+      for (std::size_t piece = first; piece < last; ++piece) one->block(trees + piece);
       // Threads look at what they have left side by side; what they do not is looked at below.
-      if (begun == pieces) part->finish();
+      if (begun == pieces) one->finish();
     });
   };
-  const std::size_t items = seeding + (pieces + grain - 1) / grain;
-  const auto work = [&](std::size_t begin, std::size_t end) {
-    for (std::size_t item = begin; item < end; ++item) {
-      const std::size_t first = (item - std::min(item, seeding)) * grain;
-      if (item < seeding)
-        seed(item);
-      else
-        scan(first, std::min(pieces, first + grain));
-    }
-  };
   result->cancelled =
-      !parallel_for(items, 1, scanning, interrupt->as_cancel(), work) || interrupt->seen();
+      !parallel_for(pieces, grain, scanning, interrupt->as_cancel(), scan) || interrupt->seen();
   if (result->cancelled) return;
-  std::vector<Left> left(queries, Left(search.k));
-  for (const auto& part : idle) {
-    const std::vector<Left>& found = part->left();
-    for (std::size_t q = 0; q < queries; ++q) left[q].merge(found[q]);
+  std::vector<Left> left(queries);
+  for (const auto& part : scans.all()) {
+    const std::vector<Left>& its = part->left();
+    for (std::size_t q = 0; q < queries; ++q) left[q].add(its[q]);
     result->add(part->effort());
   }
-  // What is merged when does not matter, because the order by (distance, index) is total.
+  std::mutex merging;
   const auto many = static_cast<std::size_t>(kNanosecondsPerPiece / finish_time(search.k)) + 1;
   threads = useful_threads(threads, finish_time(search.k) * static_cast<double>(queries));
   const auto finish = [&](std::size_t begin, std::size_t end) {
     Exact exact(search.metric, search.queries, search.parts);
-    for (std::size_t q = begin; q < end && !interrupt->ask(); ++q) {
-      thresholds.lower(q, left[q].best().threshold());
-      left[q].finish(search, q, &exact, &thresholds, interrupt);
-      (*best)[q].merge(left[q].best());
-    }
-    const std::lock_guard<std::mutex> hold(choosing);
+    for (std::size_t q = begin; q < end && !interrupt->ask(); ++q)
+      left[q].finish(search, q, &exact, found, interrupt);
+    const std::lock_guard<std::mutex> hold(merging);
     result->add(exact.effort());
   };
   result->cancelled =
@@ -198,16 +206,16 @@ CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries
   CodedResult result;
   std::mutex merging;
   const auto search_from = [&](std::size_t first) {
-    CodedResult found;
+    CodedResult part;
     CdfMatrix sums;
-    found.bad_query = sums.assign(queries, first, std::min(first + step, queries.rows));
-    if (found.bad_query == kNoBadRow) {
+    part.bad_query = sums.assign(queries, first, std::min(first + step, queries.rows));
+    if (part.bad_query == kNoBadRow) {
       const QueryCodes codes(coder, sums);
       const Search search{metric, coder, sums, codes.areas, codes.parts, codes.arrays(), all, k};
-      std::vector<TopK> best(sums.rows(), TopK(k));
-      search_rows(search, radius, apart ? 1 : threads, &interrupt, &best, &found);
-      for (std::size_t q = 0; q < best.size(); ++q) {
-        const std::vector<Neighbor> sorted = best[q].take_sorted();
+      Found found(sums.rows(), k, radius);
+      search_rows(search, apart ? 1 : threads, &interrupt, &found, &part);
+      for (std::size_t q = 0; q < sums.rows(); ++q) {
+        const std::vector<Neighbor> sorted = found.take_sorted(q);
         double* to_distances = distances + (first + q) * k;
         std::int64_t* to_indices = indices + (first + q) * k;
         for (std::size_t i = 0; i < k; ++i) {
@@ -217,7 +225,7 @@ CodedResult nearest_coded(const Wasserstein1d& metric, const MassMatrix& queries
       }
     }
     const std::lock_guard<std::mutex> hold(merging);
-    result.add(found);
+    result.add(part);
   };
   const bool done = parallel_for((queries.rows + step - 1) / step, 1, apart ? useful : 1,
                                  interrupt.as_cancel(), [&](std::size_t begin, std::size_t end) {

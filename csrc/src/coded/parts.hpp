@@ -35,13 +35,12 @@ class Parts {
       first_.push_back(first);
       codes_.push_back(Codes::in(part.codes, n));
       trees_.push_back(part.arranged ? Tree::in(part.codes, n) : Tree{});
-      const std::size_t step = part.arranged ? kTreeBlock : block;
-      for (std::size_t begin = 0; begin < n; begin += step)
-        blocks_.push_back(
-            {static_cast<std::uint32_t>(first_.size() - 1), static_cast<std::uint32_t>(begin)});
       (part.arranged ? in_trees_ : in_order_) += n;
       first += n;
     }
+    add_blocks(true, kTreeBlock);
+    tree_blocks_ = blocks_.size();
+    add_blocks(false, block);
   }
   std::size_t count() const { return rows_.size(); }
   bool is_tree(std::size_t part) const { return rows_[part].arranged; }
@@ -74,21 +73,26 @@ class Parts {
     prefetch(codes_[one.part].fine_of(one.at));
     prefetch(&codes_[one.part].spread(one.at));
   }
+  // Begins to read which row it is.
+  void fetch_number(Place one) const {
+    if (is_tree(one.part)) prefetch(trees_[one.part].order + one.at * Tree::kNumber);
+  }
   // Begins to read a row.
   void fetch_row(Place one) const {
     const MassMatrix& all = rows_[one.part].masses;
     const std::size_t size = all.type == MassMatrix::Type::f64 ? sizeof(double) : 4;
     const auto* data = static_cast<const std::uint8_t*>(all.data) + row(one) * all.stride * size;
-    prefetch(data);
-    prefetch(data + all.cols * size / 2);
+    prefetch(data, std::min<std::size_t>(all.cols * size, 1024));
   }
 
+  // Pieces of work, those of trees first.
   std::size_t blocks() const { return blocks_.size(); }
+  std::size_t tree_blocks() const { return tree_blocks_; }
   // The most of a part without a tree.
   std::size_t most_block_rows() const { return block_; }
   Place block(std::size_t i) const { return blocks_[i]; }
   std::size_t block_rows(std::size_t i) const {
-    const std::size_t step = is_tree(blocks_[i].part) ? kTreeBlock : block_;
+    const std::size_t step = i < tree_blocks_ ? kTreeBlock : block_;
     return std::min(step, masses(blocks_[i].part).rows - blocks_[i].at);
   }
 
@@ -100,8 +104,15 @@ class Parts {
   static constexpr std::size_t kTreeBlock = 4 * kBlockRows;
 
  private:
+  void add_blocks(bool of_trees, std::size_t step) {
+    for (std::size_t part = 0; part < count(); ++part)
+      for (std::size_t begin = 0; is_tree(part) == of_trees && begin < masses(part).rows;
+           begin += step)
+        blocks_.push_back({static_cast<std::uint32_t>(part), static_cast<std::uint32_t>(begin)});
+  }
+
   const std::vector<CodedRows>& rows_;
-  std::size_t block_, in_trees_ = 0, in_order_ = 0;
+  std::size_t block_, tree_blocks_ = 0, in_trees_ = 0, in_order_ = 0;
   std::vector<std::size_t> first_;
   std::vector<Codes> codes_;
   std::vector<Tree> trees_;

@@ -2,71 +2,68 @@
 #pragma once
 
 #include <algorithm>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "coded/interrupt.hpp"
+#include "coded/leaf_order.hpp"
 #include "coded/left.hpp"
-#include "coded/near_leaves.hpp"
 
 namespace imgsim::coded {
 
 // One thread's part of the rows, for all queries.
 class Scan {
  public:
-  // seeds: of each query the leaves that seed() has taken, ascending.
-  Scan(const Search& search, std::vector<std::vector<Place>>* seeds, Thresholds* thresholds,
-       SharedInterrupt* interrupt)
+  Scan(const Search& search, Found* found, SharedInterrupt* interrupt)
       : search_(search),
-        seeds_(seeds),
-        thresholds_(thresholds),
+        found_(found),
         interrupt_(interrupt),
         exact_(search.metric, search.queries, search.parts),
-        left_(search.queries.rows(), Left(search.k)),
+        left_(search.queries.rows()),
         most_(std::clamp(kKeptInAll / left_.size(), 4 * search.k + 64, 4 * search.k + kKept)),
         near_(new std::uint32_t[std::max(search.parts.most_block_rows(), kLeafRows)]) {}
 
-  // Takes the leaves of all trees that seem nearest, so that others can be ruled out. To be called
-  // before any block.
-  void seed(std::size_t query) {
-    const Parts& parts = search_.parts;
-    const std::size_t enough = 8 * search_.k / kLeafRows;
-    Nearest groups(kSeedGroups + enough), leaves(kSeeds + enough);
-    for (std::size_t part = 0; part < parts.count(); ++part) {
-      if (!parts.is_tree(part)) continue;
-      const std::size_t all = parts.masses(part).rows;
-      for (std::size_t block = 0; block < Parts::Tree::block_count(all); ++block)
-        near_groups(
-            parts.tree(part), all, block, search_.query_parts[query], groups.most(),
-            [&](std::size_t group, std::uint32_t bound) { groups.add(bound, part, group); });
+  // One share of the search of all trees for a query. Returns when nothing is left to be read.
+  void trees(std::size_t query, std::size_t share, LeafOrder* order) {
+    seen_ = std::max(seen_, kFewSeen);  // boxes rule most rows out: others are looked at early
+    order->bound_groups();
+    if (!is_done(order->bounding())) return;
+    {
+      Phase::Turn turn(&order->seeding());
+      std::size_t only;
+      if (turn.next(&only)) seed(query, order);
     }
-    for (const Box& group : groups.take())
-      near_leaves(parts.tree(group.place.part), parts.masses(group.place.part).rows, group.place.at,
-                  search_.query_parts[query], leaves.most(),
-                  [&](std::size_t leaf, std::uint32_t bound) {
-                    leaves.add(bound, group.place.part, leaf);
+    if (!is_done(order->seeding())) return;
+    order->list(share, [&] { return parts_limit(query); });
+    if (!is_done(order->listing())) return;
+    order->take(share, [&](const std::vector<Box>& leaves, std::size_t begin, std::size_t end) {
+      if (begin == 0) fetch_leaves(leaves, 0, kLeavesAhead);
+      for (std::size_t i = begin; i < end && !interrupt_->seen(); ++i) {
+        fetch_leaves(leaves, i + kLeavesAhead, i + kLeavesAhead + 1);
+        if (leaves[i].bound > parts_limit(query) || order->is_seed(leaves[i].place)) continue;
+        leaf(query, leaves[i].place);
+      }
+    });
+    take();
+    left_[query].look(search_, query, &exact_, found_, interrupt_);
+    order->finish(share, left_[query].take_sorted(),
+                  [&](const std::vector<Candidate>& rows, std::size_t begin, std::size_t end) {
+                    return left_[query].look_at(rows, begin, end, search_, query, &exact_, found_,
+                                                interrupt_);
                   });
-    for (const Box& leaf : leaves.take()) {
-      const Place first{leaf.place.part, leaf.place.at * static_cast<std::uint32_t>(kLeafRows)};
-      list_all(query, first, rows_of_leaf(first));
-      take();
-      (*seeds_)[query].push_back(first);
-    }
-    std::sort((*seeds_)[query].begin(), (*seeds_)[query].end());
-    left_[query].look(search_, query, &exact_, thresholds_, interrupt_);
   }
 
+  // Rows in order, for all queries.
   void block(std::size_t number) {
     const Place begin = search_.parts.block(number);
     const std::size_t rows = search_.parts.block_rows(number);
-    const bool is_tree = search_.parts.is_tree(begin.part);
     for (std::size_t q = 0; q < left_.size() && !interrupt_->seen(); ++q) {
-      if (is_tree)
-        list_leaves(q, begin, rows);
-      else
-        list_all(q, begin, rows);
+      list_all(q, begin, rows);
       if (listed_.size() >= kManyListed) take();
     }
     if (listed_.size() >= kTogether) take();
@@ -75,9 +72,7 @@ class Scan {
 
   // Looks at all that has been found.
   void finish() {
-    take();
-    for (std::size_t q = 0; q < left_.size() && !interrupt_->ask(); ++q)
-      left_[q].finish(search_, q, &exact_, thresholds_, interrupt_);
+    for (std::size_t q = 0; q < left_.size() && !interrupt_->ask(); ++q) finish(q);
   }
 
   // To be called when there are no more blocks.
@@ -104,87 +99,115 @@ class Scan {
     std::size_t query;
     Place place;
   };
-  // A leaf, or a group, and how near it may be.
-  struct Box {
-    std::uint32_t bound;
-    Place place;
-    friend bool operator<(const Box& x, const Box& y) {
-      return x.bound != y.bound ? x.bound < y.bound : x.place < y.place;
-    }
-  };
-  // The few nearest of many boxes.
-  class Nearest {
-   public:
-    explicit Nearest(std::size_t wanted) : wanted_(wanted) {}
-    // None farther gets in.
-    std::uint32_t most() const { return most_; }
-    void add(std::uint32_t bound, std::size_t part, std::size_t number) {
-      boxes_.push_back(
-          {bound, {static_cast<std::uint32_t>(part), static_cast<std::uint32_t>(number)}});
-      if (boxes_.size() >= 4 * wanted_) shorten();
-    }
-    // Nearest first.
-    std::vector<Box> take() {
-      shorten();
-      std::sort(boxes_.begin(), boxes_.end());
-      return std::move(boxes_);
-    }
-
-   private:
-    void shorten() {
-      if (boxes_.size() <= wanted_) return;
-      const auto end = boxes_.begin() + static_cast<std::ptrdiff_t>(wanted_);
-      std::nth_element(boxes_.begin(), end - 1, boxes_.end());
-      most_ = (end - 1)->bound;
-      boxes_.erase(end, boxes_.end());
-    }
-
-    std::size_t wanted_;
-    std::uint32_t most_ = CdfCoder::kNoPartsLimit;
-    std::vector<Box> boxes_;
-  };
-
   const std::uint8_t* code_of(std::size_t query) const {
     return search_.query_codes.coarse_of(query);
   }
   std::uint32_t limit(std::size_t query) const {
-    return search_.coder.limit(thresholds_->of(query),
+    return search_.coder.limit(found_->threshold(query),
                                search_.query_codes.lost(query) + CdfCoder::kMostLost);
   }
   std::uint32_t parts_limit(std::size_t query) const {
-    return search_.coder.parts_limit(thresholds_->of(query));
+    return search_.coder.parts_limit(found_->threshold(query));
   }
   std::size_t rows_of_leaf(Place first) const {
     return search_.parts.rows_of_leaf(first.part, first.at);
   }
 
-  // What is near of the leaves of some groups.
-  void list_leaves(std::size_t query, Place begin, std::size_t rows) {
-    const Parts::Tree& tree = search_.parts.tree(begin.part);
-    const std::size_t all = search_.parts.masses(begin.part).rows;
-    const std::vector<Place>& seeds = (*seeds_)[query];
-    boxes_.clear();
-    all_near_leaves(tree, all, begin.at, begin.at + rows, search_.query_parts[query],
-                    parts_limit(query), [&](std::size_t leaf, std::uint32_t bound) {
-                      const auto at = static_cast<std::uint32_t>(leaf * kLeafRows);
-                      boxes_.push_back({bound, {begin.part, at}});
-                    });
-    for (std::size_t i = 0; i < std::min(kLeavesAhead, boxes_.size()); ++i)
-      fetch_leaf(boxes_[i].place);
-    for (std::size_t i = 0; i < boxes_.size() && !interrupt_->seen(); ++i) {
-      if (i + kLeavesAhead < boxes_.size()) fetch_leaf(boxes_[i + kLeavesAhead].place);
-      const Place first = boxes_[i].place;
-      if (boxes_[i].bound > parts_limit(query)) continue;
-      if (std::binary_search(seeds.begin(), seeds.end(), first)) continue;
-      list_all(query, first, rows_of_leaf(first));
-      if (listed_.size() >= kManyListed) take();
-    }
+  void finish(std::size_t query) {
+    take();
+    left_[query].finish(search_, query, &exact_, found_, interrupt_);
   }
 
+  // Whether all threads have done their part, or, after an interrupt, not.
+  bool is_done(const Phase& phase) const {
+    while (!phase.is_done() && !interrupt_->ask()) std::this_thread::yield();
+    return !interrupt_->seen();
+  }
+
+  // Takes the leaves that seem nearest, and looks at the k rows of them that do, so that most
+  // others can be ruled out.
+  void seed(std::size_t query, LeafOrder* order) {
+    const std::size_t k = search_.k, enough = 8 * k / kLeafRows;
+    order->choose_seeds(kSeedGroups + enough, kSeeds + enough);
+    const std::vector<Place>& leaves = order->seeds();
+    for (const Place& leaf : leaves) fetch_leaf(leaf);
+    Left& left = left_[query];
+    std::uint32_t first = 0;
+    bool are_more = true;
+    for (std::size_t wanted = 2 * k; left.size() < k && are_more; wanted *= 4) {
+      std::size_t n;
+      first = limit_of(query, leaves, wanted, &n);
+      are_more = n >= wanted;
+      left = Left();
+      for (const Place& leaf : leaves) {
+        if (interrupt_->ask()) return;
+        const std::size_t near = near_rows(query, leaf, first);
+        for (std::size_t i = 0; i < near; ++i) {
+          search_.parts.fetch_code(at(leaf, near_[i]));
+          search_.parts.fetch_number(at(leaf, near_[i]));
+        }
+        for (std::size_t i = 0; i < near; ++i) {
+          const Place row = at(leaf, near_[i]);
+          if (exact_.exists(row) && !search_.parts.skipped(row))
+            left.add(search_.lower_bound(query, row), row);
+        }
+      }
+    }
+    left.look(search_, query, &exact_, found_, interrupt_);
+    // Then those that were not among the first.
+    for (const Place& leaf : leaves) {
+      if (interrupt_->ask()) return;
+      scanned_ += rows_of_leaf(leaf);
+      std::bitset<kLeafRows> done;
+      for (std::size_t i = near_rows(query, leaf, first); i-- > 0;) done.set(near_[i]);
+      for (std::size_t i = near_rows(query, leaf, limit(query)); i-- > 0;)
+        if (!done[near_[i]]) listed_.push_back({query, at(leaf, near_[i])});
+    }
+  }
+  // What so many rows of some leaves are within, or all, if they are fewer: *n.
+  std::uint32_t limit_of(std::size_t query, const std::vector<Place>& leaves, std::size_t wanted,
+                         std::size_t* n) const {
+    const auto count = [&](std::uint32_t limit) {
+      *n = 0;
+      for (const Place& leaf : leaves) *n += near_rows(query, leaf, limit);
+      return *n;
+    };
+    // Twice as far until there are enough: to list many takes longer.
+    std::uint32_t least = 0, most = 16;
+    while (count(most) < wanted) {
+      if (most == CdfCoder::kNoLimit || interrupt_->ask()) return most;
+      least = most + 1;
+      most = std::min(2 * most, CdfCoder::kNoLimit);
+    }
+    while (least < most && !interrupt_->ask()) {
+      const std::uint32_t middle = (least + most) / 2;
+      if (count(middle) < wanted)
+        least = middle + 1;
+      else
+        most = middle;
+    }
+    *n = wanted;
+    return most;
+  }
+  static Place at(Place first, std::uint32_t row) { return {first.part, first.at + row}; }
+
+  // Those of a leaf whose coarse half is near, into near_.
+  std::size_t near_rows(std::size_t query, Place leaf, std::uint32_t most) const {
+    return kernels().near_codes(search_.parts.codes(leaf.part).coarse_of(leaf.at),
+                                rows_of_leaf(leaf), code_of(query), most, near_.get());
+  }
+
+  void leaf(std::size_t query, Place first) {
+    const std::size_t rows = rows_of_leaf(first);
+    list_all(query, first, rows);
+    if (listed_.size() >= kTogether) take();
+    seen_ += rows;
+  }
   void fetch_leaf(Place first) const {
-    constexpr std::size_t kLine = 64;
-    const std::uint8_t* codes = search_.parts.codes(first.part).coarse_of(first.at);
-    for (std::size_t i = 0; i < rows_of_leaf(first) * kHalfCode; i += kLine) prefetch(codes + i);
+    prefetch(search_.parts.codes(first.part).coarse_of(first.at), rows_of_leaf(first) * kHalfCode);
+  }
+  void fetch_leaves(const std::vector<Box>& leaves, std::size_t begin, std::size_t end) const {
+    for (std::size_t i = begin; i < std::min(end, leaves.size()); ++i) fetch_leaf(leaves[i].place);
   }
 
   // What is near of some rows: few at a time until there is something to compare with.
@@ -214,38 +237,42 @@ class Scan {
   }
 
   void take() {
+    near_enough_.clear();
     for (const Near& one : listed_) {
       const double lower = search_.lower_bound(one.query, one.place);
-      if (lower > thresholds_->of(one.query)) continue;
+      if (lower > found_->threshold(one.query)) continue;
+      search_.parts.fetch_number(one.place);
+      near_enough_.push_back({one, lower});
+    }
+    listed_.clear();
+    for (const auto& [one, lower] : near_enough_) {
       if (!exact_.exists(one.place) || search_.parts.skipped(one.place)) continue;
       Left& left = left_[one.query];
       left.add(lower, one.place);
       if (left.is_long()) shorten(one.query, &left);
     }
-    listed_.clear();
   }
 
   // A search of few rows looks at none before it has seen all; one of many looks early, so that
   // thresholds are good, and then again and again, because they get better.
   void shorten(std::size_t query, Left* left) {
     if (interrupt_->ask()) return;
-    if (!left->has_looked()) left->tighten(search_, query, thresholds_);
+    if (!left->has_looked()) left->tighten(search_, query, found_);
     if (left->has_looked() || left->size() > most_ || seen_ >= kFewSeen)
-      left->look(search_, query, &exact_, thresholds_, interrupt_);
+      left->look(search_, query, &exact_, found_, interrupt_);
     // Rows that all look alike: no bound helps.
-    if (left->size() > most_) left->finish(search_, query, &exact_, thresholds_, interrupt_);
+    if (left->size() > most_) left->finish(search_, query, &exact_, found_, interrupt_);
   }
 
   const Search& search_;
-  std::vector<std::vector<Place>>* const seeds_;
-  Thresholds* const thresholds_;
+  Found* const found_;
   SharedInterrupt* const interrupt_;
   Exact exact_;
   std::vector<Left> left_;
   std::size_t most_;
   std::unique_ptr<std::uint32_t[]> near_;
   std::vector<Near> listed_;
-  std::vector<Box> boxes_;
+  std::vector<std::pair<Near, double>> near_enough_;  // and bounds
   std::size_t seen_ = 0;
   std::uint64_t scanned_ = 0;
 };
