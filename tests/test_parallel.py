@@ -124,10 +124,126 @@ for worker in workers:
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_workers_take_no_signals_of_the_process():
-    """One that sleeps between calls would not wake the thread that waits for the signal."""
-    done = subprocess.run([sys.executable, "-c", SIGNALS], capture_output=True, text=True)
+# A child that goes on with the call, or leaves it, does not wait for threads that it does not have.
+FORK_IN_A_HANDLER = """
+import os, signal, sys, time
+import numpy as np
+import imgsim_fast as isf
+
+A = np.random.default_rng(0).random((900, 64))
+child = None
+
+def handler(*_):
+    global child
+    child = os.fork()
+    if child == 0:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if sys.argv[1] == "leave":
+            sys.exit(7)
+
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+try:
+    while child is None:
+        isf.cdist(A, A, p=2.5, threads=3)
+except RuntimeError as error:
+    assert "a child forked by a signal handler" in str(error)
+    os._exit(7)
+deadline = time.monotonic() + 20
+while time.monotonic() < deadline:
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        sys.exit(0 if os.waitstatus_to_exitcode(status) == 7 else 3)
+    time.sleep(0.01)
+os.kill(child, 9)
+sys.exit("the child hangs")
+"""
+
+DAEMONS = """
+import threading, time
+import numpy as np
+import imgsim_fast as isf
+
+A = np.random.default_rng(0).random((3000, 256))
+
+def compute():
+    while True:
+        isf.cdist(A, A, circular=True, threads=2)
+
+for _ in range(2):
+    threading.Thread(target=compute, daemon=True).start()
+time.sleep(0.3)
+"""
+
+# A worker computes as its caller does, not as the one for whom it was started.
+ROUNDING = """
+import ctypes, ctypes.util
+import numpy as np
+import imgsim_fast as isf
+
+A = np.random.default_rng(0).random((500, 64))
+want = isf.cdist(A, A, threads=1)
+mode = ctypes.CDLL(ctypes.util.find_library("m"))
+upward = 0x800
+mode.fesetround(upward)
+other = isf.cdist(A, A, threads=3)
+mode.fesetround(0)
+assert (other != want).any()
+for _ in range(5):
+    assert (isf.cdist(A, A, threads=3) == want).all()
+"""
+
+# Nor is it where that one was, or as urgent.
+STANDING = """
+import os, threading
+import numpy as np
+import imgsim_fast as isf
+
+A = np.random.default_rng(0).random((600, 64))
+
+def standings():
+    threads = map(int, os.listdir("/proc/self/task"))
+    return {n: (os.sched_getaffinity(n), os.getpriority(os.PRIO_PROCESS, n)) for n in threads}
+
+cpus = os.sched_getaffinity(0)
+one = {min(cpus)}
+before = set(standings())
+
+def call_from_elsewhere():
+    os.sched_setaffinity(0, one)
+    os.setpriority(os.PRIO_PROCESS, 0, 19)
+    isf.cdist(A, A, threads=2)
+
+thread = threading.Thread(target=call_from_elsewhere)
+thread.start()
+thread.join()
+first = {number: of for number, of in standings().items() if number not in before}
+assert list(first.values()) == [(one, 19)], first
+isf.cdist(A, A, threads=2)
+second = {n: of for n, of in standings().items() if n not in before and n not in first}
+assert list(second.values()) == [(cpus, 0)], second
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("how", ["go on", "leave"])
+def test_a_child_forked_by_a_handler_ends(how):
+    done = subprocess.run(
+        [sys.executable, "-c", FORK_IN_A_HANDLER, how], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)
+
+
+def test_daemon_threads_inside_calls_do_not_keep_python_from_ending():
+    done = subprocess.run([sys.executable, "-c", DAEMONS], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+@pytest.mark.parametrize("script", [SIGNALS, ROUNDING, STANDING])
+def test_workers_are_like_their_callers(script):
+    """Signals: one that a sleeping worker took would not wake the thread that waits for it."""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

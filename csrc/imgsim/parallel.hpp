@@ -8,11 +8,14 @@
 namespace imgsim {
 
 // Asked on the calling thread about every 20 ms, also while it waits for others; returns true to
-// stop the work early.
+// stop the work early, and must do so in a child that it forks: the other threads are not there.
 struct Cancel {
   bool (*poll)(void* context) = nullptr;
   void* context = nullptr;
 };
+
+// A number of this process, which a child does not have. 0 where there is no fork().
+long this_process();
 
 // Threads worth starting for `nanoseconds` of work in all: at least one, at most `threads`, about
 // 0.25 ms each, because one begins some 50 us after it is woken.

@@ -9,12 +9,17 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "worker_pool.hpp"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
 
 namespace imgsim {
 namespace {
@@ -50,8 +55,10 @@ class Crew final : public Job {
   }
 
   // The calling thread has no more work: it goes on to ask until the others are done. A body may
-  // look at what asking has changed, and end early.
-  void wait() {
+  // look at what asking has changed, and end early. False: this is a child, forked while it asked,
+  // and there are no others.
+  bool wait() {
+    if (this_process() != process_) return false;
     // They are mostly about to end: to sleep and be woken takes longer.
     const auto soon = std::chrono::steady_clock::now() + kAwake;
     std::unique_lock<std::mutex> hold(waiting_, std::defer_lock);
@@ -65,9 +72,11 @@ class Crew final : public Job {
       if (cancel_.poll(cancel_.context)) {
         cancelled_ = true;
         stop_.store(true, std::memory_order_relaxed);
+        if (this_process() != process_) return false;
       }
       hold.lock();
     }
+    return true;
   }
 
   void work(bool is_caller) noexcept {
@@ -106,6 +115,7 @@ class Crew final : public Job {
     stop_.store(true, std::memory_order_relaxed);
   }
 
+  const long process_ = this_process();
   const std::size_t items_;
   const std::size_t grain_;
   const Cancel& cancel_;
@@ -121,6 +131,14 @@ class Crew final : public Job {
 };
 
 }  // namespace
+
+long this_process() {
+#if defined(__unix__) || defined(__APPLE__)
+  return getpid();
+#else
+  return 0;
+#endif
+}
 
 std::size_t useful_threads(std::size_t threads, double nanoseconds) {
   const double worth = nanoseconds / thread_worth.load(std::memory_order_relaxed);
@@ -141,9 +159,12 @@ bool parallel_for(std::size_t items, std::size_t grain, std::size_t threads, con
   // Without memory or with a system that gives no more threads, those that run do all the work: an
   // exception from here would leave the others alone with the crew.
   try {
-    helpers.reserve(std::min(threads, ranges));
-    for (std::size_t i = 1; i < std::min(threads, ranges); ++i) {
-      helpers.push_back(WorkerPool::of_process().borrow());
+    const std::size_t most = std::min(threads, ranges);
+    helpers.reserve(most);
+    std::optional<Standing> standing;
+    for (std::size_t i = 1; i < most; ++i) {
+      if (!standing) standing = Standing::of_this_thread();
+      helpers.push_back(WorkerPool::of_process().borrow(*standing));
       crew.expect();
       helpers.back()->start(&crew);
     }
@@ -152,8 +173,10 @@ bool parallel_for(std::size_t items, std::size_t grain, std::size_t threads, con
   }
   crew.work(true);
   if (!helpers.empty()) {
-    crew.wait();
-    WorkerPool::of_process().give_back(std::move(helpers));
+    if (crew.wait())
+      WorkerPool::of_process().give_back(std::move(helpers));
+    else
+      for (std::unique_ptr<Worker>& helper : helpers) static_cast<void>(helper.release());
   }
   return crew.finish();
 }

@@ -9,6 +9,10 @@
 #define IMGSIM_POSIX_THREADS 1
 #endif
 
+#if defined(__linux__)
+#include <sys/resource.h>
+#endif
+
 namespace imgsim {
 namespace {
 
@@ -38,7 +42,27 @@ class NoSignals {
 
 }  // namespace
 
-Worker::Worker() {
+Standing Standing::of_this_thread() {
+  Standing standing;
+#if defined(__linux__)
+  CPU_ZERO(&standing.processors_);
+  sched_getaffinity(0, sizeof standing.processors_, &standing.processors_);
+  standing.policy_ = sched_getscheduler(0);
+  standing.niceness_ = getpriority(PRIO_PROCESS, 0);
+#endif
+  return standing;
+}
+
+bool operator==(const Standing& x, const Standing& y) {
+#if defined(__linux__)
+  return CPU_EQUAL(&x.processors_, &y.processors_) && x.policy_ == y.policy_ &&
+         x.niceness_ == y.niceness_;
+#else
+  return static_cast<void>(x), static_cast<void>(y), true;
+#endif
+}
+
+Worker::Worker(const Standing& standing) : standing_(standing) {
   const NoSignals here;  // a new thread has the mask of the one that starts it
   thread_ = std::thread([this] { work(); });
 }
@@ -55,6 +79,7 @@ Worker::~Worker() {
 void Worker::start(Job* job) {
   {
     const std::lock_guard<std::mutex> hold(waiting_);
+    std::fegetenv(&mode_);
     job_ = job;
   }
   woken_.notify_one();
@@ -66,6 +91,7 @@ void Worker::work() {
     woken_.wait(hold, [this] { return job_ != nullptr || ends_; });
     if (job_ == nullptr) return;
     Job* const job = std::exchange(job_, nullptr);
+    std::fesetenv(&mode_);
     hold.unlock();
     job->run();
     hold.lock();
@@ -75,7 +101,7 @@ void Worker::work() {
 WorkerPool::WorkerPool() : most_(std::max(1U, std::thread::hardware_concurrency())) {
   idle_.reserve(most_);
 #if defined(IMGSIM_POSIX_THREADS)
-  pthread_atfork(before_fork, after_fork, after_fork);
+  if (pthread_atfork(before_fork, after_fork, after_fork) != 0) most_ = 0;
 #endif
 }
 
@@ -83,23 +109,30 @@ WorkerPool::WorkerPool() : most_(std::max(1U, std::thread::hardware_concurrency(
 // threads that outlive main() may still use it.
 WorkerPool* const WorkerPool::of_process_ = new WorkerPool;
 
-std::unique_ptr<Worker> WorkerPool::borrow() {
+std::unique_ptr<Worker> WorkerPool::borrow(const Standing& standing) {
   {
     const std::lock_guard<std::mutex> hold(choosing_);
-    if (!idle_.empty()) {
-      std::unique_ptr<Worker> worker = std::move(idle_.back());
-      idle_.pop_back();
+    for (auto one = idle_.end(); one != idle_.begin();) {
+      if (!((*--one)->standing() == standing)) continue;
+      std::unique_ptr<Worker> worker = std::move(*one);
+      idle_.erase(one);
       return worker;
     }
   }
-  return std::make_unique<Worker>();
+  return std::make_unique<Worker>(standing);
 }
 
 void WorkerPool::give_back(std::vector<std::unique_ptr<Worker>> workers) noexcept {
   const std::lock_guard<std::mutex> hold(choosing_);
-  while (!workers.empty() && idle_.size() < most_) {
-    idle_.push_back(std::move(workers.back()));
-    workers.pop_back();
+  // Those that are left in `workers` end when the lock is gone.
+  for (std::unique_ptr<Worker>& worker : workers) {
+    if (most_ == 0) return;
+    if (idle_.size() < most_) {
+      idle_.push_back(std::move(worker));
+      continue;
+    }
+    std::rotate(idle_.begin(), idle_.begin() + 1, idle_.end());
+    idle_.back().swap(worker);
   }
 }
 

@@ -1,6 +1,7 @@
 // Threads that sleep between calls: to wake one takes half of what starting and joining it takes.
 #pragma once
 
+#include <cfenv>
 #include <condition_variable>
 #include <cstddef>
 #include <memory>
@@ -8,7 +9,26 @@
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 namespace imgsim {
+
+// What a new thread takes over from the one that starts it, and what a worker therefore must have
+// in common with its caller: the processors it may use, and how urgent it is. Nothing, where the
+// system does not tell.
+class Standing {
+ public:
+  static Standing of_this_thread();
+  friend bool operator==(const Standing& x, const Standing& y);
+
+ private:
+#if defined(__linux__)
+  cpu_set_t processors_;
+  int policy_, niceness_;
+#endif
+};
 
 // What a thread of the pool does.
 struct Job {
@@ -21,20 +41,24 @@ struct Job {
 // A thread that does one job after the other. Whoever has the object decides which.
 class Worker {
  public:
-  // std::system_error: the system gives no more threads.
-  Worker();
+  // To be called by a thread of that standing. std::system_error: there are no more threads.
+  explicit Worker(const Standing& standing);
   ~Worker();  // after its job
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // It must have done, or be about to end, the job before.
+  // It must have done, or be about to end, the job before. Computes as the calling thread does, as
+  // to rounding and tiny numbers.
   void start(Job* job);
+  const Standing& standing() const { return standing_; }
 
  private:
   void work();
 
   std::mutex waiting_;
   std::condition_variable woken_;
+  const Standing standing_;
+  std::fenv_t mode_;
   Job* job_ = nullptr;
   bool ends_ = false;
   std::thread thread_;
@@ -46,9 +70,10 @@ class WorkerPool {
  public:
   static WorkerPool& of_process() { return *of_process_; }
 
-  // One that is idle, or a new one. std::bad_alloc; std::system_error: there are no more threads.
-  std::unique_ptr<Worker> borrow();
-  // For later calls; more of them than there are processors are ended.
+  // One that is idle, or a new one, of the calling thread's standing. std::bad_alloc;
+  // std::system_error: there are no more threads.
+  std::unique_ptr<Worker> borrow(const Standing& standing);
+  // For later calls; where there are more than processors, the oldest are ended.
   void give_back(std::vector<std::unique_ptr<Worker>> workers) noexcept;
 
  private:
@@ -58,7 +83,7 @@ class WorkerPool {
 
   static WorkerPool* const of_process_;
   std::mutex choosing_;
-  std::vector<std::unique_ptr<Worker>> idle_;  // has room for `most_`
+  std::vector<std::unique_ptr<Worker>> idle_;  // the oldest first; has room for `most_`
   std::size_t most_;
 };
 

@@ -5,11 +5,13 @@ longer than the release, and calls one function of csrc/imgsim. All messages are
 """
 cimport cython
 cimport numpy as cnp
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, intptr_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from imgsim_fast cimport csrc
+
+from threading import get_ident, main_thread
 
 import numpy as np
 
@@ -24,23 +26,33 @@ cdef double LARGEST_SINGLE = np.finfo(np.float32).max
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() noexcept
+    void PyErr_SetString(object kind, const char* message) noexcept
 
 
 # ---- shared ---------------------------------------------------------------------------------
 
-cdef cbool poll_signals(void* context) noexcept with gil:
+cdef cbool poll_signals(void* process) noexcept with gil:
     # A handler that raises (Ctrl-C) leaves its exception pending; raise_pending() hands it on.
-    return PyErr_CheckSignals() != 0
+    if PyErr_CheckSignals() != 0:
+        return True
+    if <intptr_t>process == csrc.this_process():
+        return False
+    PyErr_SetString(RuntimeError, "a child forked by a signal handler inside this call has none "
+                                  "of its threads and cannot finish it")
+    return True
 
 
 cdef int raise_pending() except -1:
     return -1
 
 
-cdef inline csrc.Cancel on_signal() noexcept:
+cdef csrc.Cancel on_signal() except *:
+    # Only the main thread handles signals. Others must not ask: Python ends a thread that wants the
+    # GIL while it shuts down.
     cdef csrc.Cancel cancel
-    cancel.poll = poll_signals
-    cancel.context = NULL
+    if get_ident() == main_thread().ident:
+        cancel.poll = poll_signals
+        cancel.context = <void*><intptr_t>csrc.this_process()
     return cancel
 
 

@@ -42,6 +42,7 @@ cdef extern from "imgsim/parallel.hpp" namespace "imgsim" nogil:
         cbool (*poll)(void* context) noexcept
         void* context
 
+    long this_process()
     double set_thread_worth(double nanoseconds)
 
 
