@@ -1,6 +1,8 @@
 """Codes arranged as a tree: the same neighbours, and files that are checked."""
 
+import signal
 import sqlite3
+import time
 import zlib
 
 import numpy as np
@@ -149,6 +151,31 @@ def test_all_that_is_near_is_left_out(eager_threads, n):
             np.testing.assert_array_equal(found[1][0][: len(want)], want)
             np.testing.assert_array_equal(found[0][0][: len(want)], distances[want])
             assert (found[1][0][len(want) :] == -1).all()
+
+
+def test_an_interrupt_is_noticed_where_nothing_is_found():
+    """All rows are left out, so that no leaf can be ruled out and none is looked at."""
+    rows = np.tile(photographs(np.random.default_rng(0), 1000), (600, 1))
+    codes = _core.arrange_codes(encoded(METRIC, rows, 2), 2)
+    parts = ((rows, codes, np.ones(len(rows), np.uint8), None),) * 20
+    query = rows[:1].astype(float)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        start = time.perf_counter()
+        _core.nearest_coded(METRIC, query, parts, 10, np.inf, 1)
+        whole = time.perf_counter() - start
+        start = time.perf_counter()
+        signal.setitimer(signal.ITIMER_REAL, whole / 10)
+        with pytest.raises(KeyboardInterrupt):
+            _core.nearest_coded(METRIC, query, parts, 10, np.inf, 1)
+        assert time.perf_counter() - start < whole / 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_ties_go_to_the_lower_id(eager_threads, isa):

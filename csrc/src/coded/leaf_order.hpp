@@ -85,12 +85,15 @@ class LeafOrder {
     std::vector<Box> near;
     std::vector<Place> groups, before;  // those before are on their way
     const auto list_before = [&] {
+      if (before.empty()) return;
+      const std::uint32_t most = limit();
       for (const Place& group : before)
-        each_leaf(group, limit(), [&](const Box& leaf) { near.push_back(leaf); });
+        each_leaf(group, most, [&](const Box& leaf) { near.push_back(leaf); });
     };
+    std::uint32_t most = limit();
     for (std::size_t piece; turn.next(&piece);) {
       groups.clear();
-      each_group(piece, limit(), [&](const Box& group) {
+      each_group(piece, most, [&](const Box& group) {
         fetch_boxes(group.place);
         groups.push_back(group.place);
       });

@@ -39,9 +39,10 @@ class Scan {
       if (turn.next(&only)) seed(query, order);
     }
     if (!is_done(order->seeding())) return;
-    order->list(share, [&] { return parts_limit(query); });
+    order->list(share, [&] { return interrupt_->ask() ? 0 : parts_limit(query); });
     if (!is_done(order->listing())) return;
     order->take(share, [&](const std::vector<Box>& leaves, std::size_t begin, std::size_t end) {
+      if (interrupt_->ask()) return;
       if (begin == 0) fetch_leaves(leaves, 0, kLeavesAhead);
       for (std::size_t i = begin; i < end && !interrupt_->seen(); ++i) {
         fetch_leaves(leaves, i + kLeavesAhead, i + kLeavesAhead + 1);
@@ -53,8 +54,8 @@ class Scan {
     left_[query].look(search_, query, &exact_, found_, interrupt_);
     order->finish(share, left_[query].take_sorted(),
                   [&](const std::vector<Candidate>& rows, std::size_t begin, std::size_t end) {
-                    return left_[query].look_at(rows, begin, end, search_, query, &exact_, found_,
-                                                interrupt_);
+                    return Left::look_at(rows, begin, end, search_, query, &exact_, found_,
+                                         interrupt_);
                   });
   }
 
@@ -120,7 +121,7 @@ class Scan {
 
   // Whether all threads have done their part, or, after an interrupt, not.
   bool is_done(const Phase& phase) const {
-    while (!phase.is_done() && !interrupt_->ask()) std::this_thread::yield();
+    while (!interrupt_->ask() && !phase.is_done()) std::this_thread::yield();
     return !interrupt_->seen();
   }
 
