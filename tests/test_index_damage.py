@@ -449,7 +449,7 @@ def test_a_table_out_of_order_ends(two_segments, monkeypatch):
     """A flipped bit in an id: SQLite finds the same images after the last one again and again."""
     path = two_segments[0]
     with Index.open(path) as index:
-        rows = index._catalog._rows
+        rows = index._reader.catalog._rows
         damaged = {3: 13}
 
         def shuffled(query, values=()):
@@ -458,6 +458,6 @@ def test_a_table_out_of_order_ends(two_segments, monkeypatch):
                 return found
             return [(damaged.get(row[0], row[0]), *row[1:]) for row in found]
 
-        monkeypatch.setattr(index._catalog, "_rows", shuffled)
+        monkeypatch.setattr(index._reader.catalog, "_rows", shuffled)
         with pytest.raises(IndexCorruptError, match="image 4 after 13"):
-            list(index._catalog.images())
+            list(index._reader.catalog.images())

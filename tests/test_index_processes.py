@@ -247,3 +247,59 @@ def test_orphan_segments_are_ignored_and_removed_by_the_next_writer(tmp_path, fo
         assert not [name for name in left if name.startswith("segment-00000099")]
         assert index.verify() == []
         assert (tmp_path / "index" / "notes.txt").exists()
+
+
+# Another thread may hold the index, and SQLite, at the moment of the fork.
+FORKS = """
+import os, sys, threading, time
+import numpy as np
+import imgsim_fast as isf
+
+index = isf.Index.create(sys.argv[1], bins=64)
+index.add_histograms(np.random.default_rng(0).integers(1, 99, (2000, 64)))
+query = np.arange(64) + 1
+closed = isf.Index.open(sys.argv[1])
+closed.close()
+want = index.search_histograms(query, k=3).indices.tolist()
+
+def search():
+    while True:
+        index.search_histograms(query, k=3)
+
+def works():
+    if index.search_histograms(query, k=3).indices.tolist() != want or index.verify():
+        return False
+    index.add_histograms(np.ones((1, 64)))
+    try:
+        closed.stats()
+    except isf.errors.ImgsimError:
+        return index.stats().histograms > 2000
+    return False
+
+threading.Thread(target=search, daemon=True).start()
+for number in range(30):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if works() else 7)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.001)
+    else:
+        os.kill(child, 9)
+        sys.exit("a child hangs")
+    if status:
+        sys.exit(f"a child ended with {status}")
+assert index.stats().histograms == 2030
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_children_forked_while_another_thread_searches(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS, str(tmp_path / "index")],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.returncode, done.stderr)

@@ -228,7 +228,7 @@ def test_offsets_that_cannot_be_are_damage(folder, tmp_path, at):
     data[128 + at + 7] = 0x7F  # the highest byte of an offset
     file.write_bytes(data)
     with isf.Index.open(path, Levels()) as index:
-        index._catalog._db.execute("UPDATE segments SET rows_crc = ?", (zlib.crc32(data),))
+        index._reader.catalog._db.execute("UPDATE segments SET rows_crc = ?", (zlib.crc32(data),))
         with pytest.raises(IndexCorruptError, match="does not hold 30 rows of uint32"):
             index.search(folder / "00.png")
         assert any("does not hold 30 rows" in problem for problem in index.verify())

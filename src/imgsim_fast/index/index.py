@@ -53,7 +53,8 @@ class Index:
     A search looks at what was there at the last `add` or `refresh`, not at the folders.
 
     Make one with :meth:`create` or :meth:`open`. Many processes may search an index while one
-    writes to it; each search sees one whole commit. Methods may be called from several threads.
+    writes to it; each search sees one whole commit. Methods may be called from several threads,
+    and in a child that :func:`os.fork` makes.
 
     Examples
     --------
@@ -67,10 +68,8 @@ class Index:
     def __init__(self, catalog: Catalog, measure: Measure | None = None) -> None:
         if not isinstance(catalog, Catalog):
             raise InvalidTypeError("use Index.open(path) or Index.create(path), not Index(path)")
-        self._catalog = catalog
         self._measure = measure_of(catalog) if measure is None else measure
         self._reader = Reader(catalog, self._measure)
-        self._lock = self._reader.lock
 
     # ---- making and opening --------------------------------------------------------------------
 
@@ -158,17 +157,18 @@ class Index:
         return self._reader.count()
 
     def __repr__(self) -> str:
-        return f"<Index {self._catalog.folder!r}: {self._catalog.measure} {self._catalog.options}>"
+        catalog = self._reader.catalog
+        return f"<Index {catalog.folder!r}: {catalog.measure} {catalog.options}>"
 
     @property
     def path(self) -> str:
         """The directory."""
-        return self._catalog.folder
+        return self._reader.catalog.folder
 
     @property
     def measure(self) -> str:
         """Name of the measure."""
-        return self._catalog.measure
+        return self._reader.catalog.measure
 
     @property
     def kind(self) -> Measure:
@@ -178,7 +178,7 @@ class Index:
     @property
     def options(self) -> dict[str, Any]:
         """The measure's options."""
-        return dict(self._catalog.options)
+        return dict(self._reader.catalog.options)
 
     @property
     def unit(self) -> str:
@@ -259,8 +259,8 @@ class Index:
         Parameters and errors as in :meth:`add`.
         """
         number = _threads.resolve(threads)
-        with self._lock:
-            roots = existing_folders(self._catalog)
+        with self._reader.lock:
+            roots = existing_folders(self._reader.catalog)
         with self._writing(number, progress, commit_seconds) as builder:
             seen: set[bytes] = set()
             unreadable: list[bytes] = []
@@ -338,10 +338,10 @@ class Index:
 
     @contextlib.contextmanager
     def _writing_to(self) -> Iterator[Catalog]:
-        with self._lock:
-            self._catalog.version()  # a closed index stays closed
+        with self._reader.lock:
+            self._reader.catalog.version()  # a closed index stays closed
         # A connection of its own: searches in other threads go on meanwhile.
-        folder = self._catalog.folder
+        folder = self._reader.catalog.folder
         with writer_lock(folder), contextlib.closing(Catalog(folder)) as catalog:
             yield catalog
 
@@ -568,10 +568,10 @@ class Index:
 
     def stats(self) -> IndexStats:
         """Count what the index holds."""
-        with self._lock:
-            return stats_of(self._catalog)
+        with self._reader.lock:
+            return stats_of(self._reader.catalog)
 
     def verify(self) -> list[str]:
         """Check every byte and every cross-reference; return what is wrong, nothing when sound."""
-        with self._lock:
-            return problems_of(self._catalog, self._measure)
+        with self._reader.lock:
+            return problems_of(self._reader.catalog, self._measure)

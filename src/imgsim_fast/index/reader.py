@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -19,25 +22,51 @@ _Found = TypeVar("_Found")
 _View = TypeVar("_View", Snapshot, HistogramReader)
 
 
+_READERS: weakref.WeakSet[Reader] = weakref.WeakSet()
+_PATIENCE = 1.0  # seconds
+# Connections of parents; to close them here would be to use them.
+_OF_PARENTS: list[Catalog] = []
+
+
 class Reader:
     """A catalogue and its segments, read by one thread at a time, always of one commit.
 
     Catalogue and segments are read one after the other, and a commit may come between the two:
-    what was found is then looked for again.
+    what was found is then looked for again. A child that is forked meanwhile opens the catalogue
+    again: SQLite allows no connection to be used there.
     """
 
     def __init__(self, catalog: Catalog, measure: Measure) -> None:
-        self.catalog = catalog
+        self._catalog = catalog
         self.measure = measure
         self.lock = threading.RLock()
+        self._is_inherited = self._is_closed = False
         self._snapshot: Snapshot | None = None
         self._histograms: HistogramReader | None = None
+        _READERS.add(self)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The open catalogue."""
+        if self._is_inherited and not self._is_closed:
+            self._catalog = Catalog(self._catalog.folder)
+            self._is_inherited = False
+        return self._catalog
+
+    def inherit(self) -> None:
+        """Begin anew in a child: another thread of the parent may have held the lock."""
+        self.lock = threading.RLock()
+        self._snapshot = self._histograms = None
+        self._is_inherited = True
+        _OF_PARENTS.append(self._catalog)
 
     def close(self) -> None:
         """Close the catalogue."""
         with self.lock:
             self._snapshot = self._histograms = None
-            self.catalog.close()
+            self._is_closed = True
+            if not self._is_inherited:
+                self._catalog.close()
 
     def count(self) -> int:
         """Return the number of images."""
@@ -142,3 +171,33 @@ class Reader:
                     found = read()
                 if snapshot.version == self.catalog.version():
                     return snapshot, found
+
+
+# Locks that a thread holds while it forks.
+_HELD: dict[int, list[threading.RLock]] = {}
+
+
+def _before_fork() -> None:
+    # A child can do nothing about a connection that is in use: SQLite would believe for ever that
+    # the file is being read. So wait until none is; but not for long searches.
+    held = _HELD[threading.get_ident()] = []
+    until = time.monotonic() + _PATIENCE
+    for reader in list(_READERS):
+        lock = reader.lock
+        if lock.acquire(timeout=max(0.0, until - time.monotonic())):
+            held.append(lock)
+
+
+def _in_parent() -> None:
+    for lock in _HELD.pop(threading.get_ident()):
+        lock.release()
+
+
+def _in_child() -> None:
+    _HELD.clear()
+    for reader in list(_READERS):
+        reader.inherit()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
