@@ -14,6 +14,7 @@ from imgsim_fast.errors import (
     IndexLockedError,
 )
 from imgsim_fast.index import Index, segments
+from imgsim_fast.index.lock import writer_lock
 from imgsim_fast.index.search import Snapshot
 from tests.index_tools import GREY, answers, brute_force, made, numbers, write
 
@@ -303,3 +304,38 @@ def test_children_forked_while_another_thread_searches(tmp_path):
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, (done.returncode, done.stderr)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_does_not_keep_the_lock_of_a_writer(tmp_path):
+    """One forked while another thread writes has the lock's file open."""
+    reading, writing = os.pipe()
+    with writer_lock(str(tmp_path)):
+        child = os.fork()
+        if child == 0:
+            os.close(writing)
+            os.read(reading, 1)
+            os._exit(0)
+    try:
+        with writer_lock(str(tmp_path)):
+            pass
+    finally:
+        os.close(writing)
+        os.close(reading)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_does_not_end_the_lock_of_its_parent(tmp_path):
+    lock = writer_lock(str(tmp_path))
+    lock.__enter__()
+    child = os.fork()
+    if child == 0:
+        try:
+            lock.__exit__(None, None, None)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    with pytest.raises(IndexLockedError), writer_lock(str(tmp_path)):
+        pass
+    lock.__exit__(None, None, None)

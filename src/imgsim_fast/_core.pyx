@@ -11,7 +11,7 @@ from libcpp.vector cimport vector
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from imgsim_fast cimport csrc
 
-from threading import get_ident, main_thread
+import threading
 
 import numpy as np
 
@@ -50,7 +50,7 @@ cdef csrc.Cancel on_signal() except *:
     # Only the main thread handles signals. Others must not ask: Python ends a thread that wants the
     # GIL while it shuts down.
     cdef csrc.Cancel cancel
-    if get_ident() == main_thread().ident:
+    if threading.get_ident() == threading.main_thread().ident:
         cancel.poll = poll_signals
         cancel.context = <void*><intptr_t>csrc.this_process()
     return cancel

@@ -35,9 +35,16 @@ def writer_lock(folder: str) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        yield
+        owner_process = os.getpid()
+        try:
+            yield
+        finally:
+            # A child that another thread has forked meanwhile holds the file open; and one that
+            # was forked in here must not end what its parent holds.
+            if os.getpid() == owner_process:
+                _release(descriptor)
     finally:
-        os.close(descriptor)  # and with it the lock
+        os.close(descriptor)
 
 
 if (
@@ -54,6 +61,10 @@ if (
         finally:
             os.lseek(descriptor, 0, os.SEEK_SET)
         return True
+
+    def _release(descriptor: int) -> None:
+        """Leave it to closing the file: there are no children that have it, too."""
+
 else:
     import fcntl
 
@@ -63,3 +74,6 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _release(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
