@@ -243,7 +243,7 @@ def test_daemon_threads_inside_calls_do_not_keep_python_from_ending():
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="names of modes")
 @pytest.mark.parametrize("script", [SIGNALS, ROUNDING, STANDING])
 def test_workers_are_like_their_callers(script):
-    """Signals: one that a sleeping worker took would not wake the thread that waits for it."""
+    """But for signals: whoever waits for one would sleep on if a worker took it."""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -16,8 +16,8 @@
 namespace imgsim {
 namespace {
 
-// Signals to the process are for the threads of its owner: one that a sleeping worker took would
-// not wake them. Those of errors stay where they are made.
+// Signals to the process are for the threads of its owner: whoever waits for one would sleep on if
+// a worker took it. Those that say an error stay with the thread that makes it.
 class NoSignals {
  public:
 #if defined(IMGSIM_POSIX_THREADS)
