@@ -176,7 +176,10 @@ def pixels_or_reason(data: bytes, **options: object) -> np.ndarray | str:
 
 def over(colour, alpha, background=(255, 255, 255)):
     """Composite slowly, in Python integers."""
-    return [(c * alpha + b * (255 - alpha) + 127) // 255 for c, b in zip(colour, background)]  # noqa: B905
+    return [
+        (c * alpha + b * (255 - alpha) + 127) // 255
+        for c, b in zip(colour, background, strict=True)
+    ]
 
 
 def row(*pixels: bytes) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from imgsim_fast.descriptors import grey_pixels
@@ -41,7 +43,7 @@ class Corner(Measure):
     row_dtype = np.dtype(np.int32)
     row_length = 1
     near_identical = 2.0
-    options = {}  # noqa: RUF012
+    options: ClassVar = {}
 
     def describe(self, image):
         pixels = grey_pixels(image)
@@ -62,7 +64,7 @@ class Alike(Measure):
     row_length = 100
     near_identical = 0.9
     in_batches = True
-    options = {}  # noqa: RUF012
+    options: ClassVar = {}
 
     def __init__(self):
         self.batches = []
