@@ -193,6 +193,36 @@ for _ in range(5):
     assert (isf.cdist(A, A, threads=3) == want).all()
 """
 
+# Nobody ends the process: a thread without memory says so, or leaves the work to others.
+MEMORY = """
+import os, resource
+import numpy as np
+from imgsim_fast import _core
+from imgsim_fast.index.coding import encoded
+
+metric = _core.Metric(32, None, 1.0, 1.0, 0.0)
+rows = np.random.default_rng(0).integers(1, 1000, (300, 32)).astype(np.uint32)
+part = (rows, _core.arrange_codes(encoded(metric, rows, 1), 1), None, None)
+search = metric, rows[:1].astype(float), (part,) * 100, 5, np.inf
+_core.nearest_coded(*search, 1)
+_core.set_thread_worth(1.0)
+ends = set()
+for more in [*range(10_000, 140_000, 1000), *range(8_400_000, 8_630_000, 3000)]:
+    child = os.fork()
+    if child == 0:
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + more, used + more))
+        try:
+            for _ in range(3):
+                _core.nearest_coded(*search, 3)
+        except MemoryError:
+            os._exit(1)
+        os._exit(0)
+    ends.add(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+assert {1} <= ends <= {0, 1}, ends
+"""
+
 # Nor is it where that one was, or as urgent.
 STANDING = """
 import os, threading
@@ -217,6 +247,8 @@ def call_from_elsewhere():
 thread = threading.Thread(target=call_from_elsewhere)
 thread.start()
 thread.join()
+while os.path.exists(f"/proc/self/task/{thread.native_id}"):
+    pass  # it ends somewhat later than Python says
 first = {number: of for number, of in standings().items() if number not in before}
 assert list(first.values()) == [(one, 19)], first
 isf.cdist(A, A, threads=2)
@@ -246,6 +278,20 @@ def test_workers_are_like_their_callers(script):
     """But for signals: whoever waits for one would sleep on if a worker took it."""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_threads_without_memory_raise():
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_threads_that_wait_for_a_call_fall_asleep():
+    A = np.random.default_rng(0).random((600, 64))
+    isf.cdist(A, A, threads=2)  # more than there are processors would not wait awake
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.1
 
 
 # ---- Python threads --------------------------------------------------------------------------

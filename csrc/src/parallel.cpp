@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -25,7 +24,6 @@ namespace imgsim {
 namespace {
 
 std::atomic<double> thread_worth{2.5e5};  // nanoseconds
-constexpr std::size_t kRoomOfState = 16384;
 constexpr auto kAwake = std::chrono::microseconds(100);
 constexpr auto kPollInterval = std::chrono::milliseconds(20);
 
@@ -36,14 +34,7 @@ class Crew final : public Job {
       : items_(items), grain_(grain), cancel_(cancel), body_(body) {}
 
   void run() noexcept override {
-    // The first exception of a thread takes memory for its state, and the C library ends the
-    // process if there is none. So it is taken now; without it the others do the work.
-    void* const room = std::malloc(kRoomOfState);
-    if (room != nullptr) {
-      std::free(room);
-      static_cast<void>(std::uncaught_exceptions());
-      work(false);
-    }
+    work(false);
     const std::lock_guard<std::mutex> hold(waiting_);
     --helping_;
     done_.notify_one();
@@ -155,21 +146,23 @@ bool parallel_for(std::size_t items, std::size_t grain, std::size_t threads, con
   grain = std::max<std::size_t>(grain, 1);
   const std::size_t ranges = items / grain + (items % grain != 0);
   Crew crew(items, grain, cancel, body);
+  const std::size_t most = std::min(threads, ranges);
   std::vector<std::unique_ptr<Worker>> helpers;
+  std::optional<Standing> standing;
   // Without memory or with a system that gives no more threads, those that run do all the work: an
   // exception from here would leave the others alone with the crew.
   try {
-    const std::size_t most = std::min(threads, ranges);
     helpers.reserve(most);
-    std::optional<Standing> standing;
-    for (std::size_t i = 1; i < most; ++i) {
-      if (!standing) standing = Standing::of_this_thread();
+    if (most > 1) standing = Standing::of_this_thread();
+    for (std::size_t i = 1; i < most; ++i)
       helpers.push_back(WorkerPool::of_process().borrow(*standing));
-      crew.expect();
-      helpers.back()->start(&crew);
-    }
   } catch (const std::system_error&) {
   } catch (const std::bad_alloc&) {
+  }
+  // Not before all of them are there: while a thread begins, no other should take its memory.
+  for (const std::unique_ptr<Worker>& helper : helpers) {
+    crew.expect();
+    helper->start(&crew, most <= standing->processors());
   }
   crew.work(true);
   if (!helpers.empty()) {

@@ -1,6 +1,10 @@
 #include "worker_pool.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <new>
 #include <utility>
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -15,6 +19,21 @@
 
 namespace imgsim {
 namespace {
+
+// After a job, as calls often come one after the other: to be woken takes 50 us.
+constexpr auto kAwake = std::chrono::microseconds(100);
+// Of not running, in that time: others want the processor.
+constexpr auto kPushedAside = std::chrono::microseconds(20);
+constexpr std::size_t kRoomOfState = 16384;
+
+// The first exception of a thread takes memory for its state, and the C library ends the process
+// if there is none. So it is taken before anything can throw. False: there is none.
+bool take_room_of_state() {
+  void* const room = std::malloc(kRoomOfState);
+  if (room == nullptr) return false;
+  std::free(room);
+  return std::uncaught_exceptions() == 0;  // to be used: a call that is not may be left out
+}
 
 // Signals to the process are for the threads of its owner: whoever waits for one would sleep on if
 // a worker took it. Those that say an error stay with the thread that makes it.
@@ -53,6 +72,14 @@ Standing Standing::of_this_thread() {
   return standing;
 }
 
+std::size_t Standing::processors() const {
+#if defined(__linux__)
+  return static_cast<std::size_t>(CPU_COUNT(&processors_));
+#else
+  return std::thread::hardware_concurrency();
+#endif
+}
+
 bool operator==(const Standing& x, const Standing& y) {
 #if defined(__linux__)
   return CPU_EQUAL(&x.processors_, &y.processors_) && x.policy_ == y.policy_ &&
@@ -65,36 +92,62 @@ bool operator==(const Standing& x, const Standing& y) {
 Worker::Worker(const Standing& standing) : standing_(standing) {
   const NoSignals here;  // a new thread has the mask of the one that starts it
   thread_ = std::thread([this] { work(); });
+  std::unique_lock<std::mutex> hold(waiting_);
+  woken_.wait(hold, [this] { return !begins_; });
+  if (can_throw_) return;
+  hold.unlock();
+  thread_.join();
+  throw std::bad_alloc();
 }
 
 Worker::~Worker() {
   {
     const std::lock_guard<std::mutex> hold(waiting_);
     ends_ = true;
+    asked_ = true;
   }
   woken_.notify_one();
   thread_.join();
 }
 
-void Worker::start(Job* job) {
+void Worker::start(Job* job, bool stays_awake) {
   {
     const std::lock_guard<std::mutex> hold(waiting_);
     std::fegetenv(&mode_);
     job_ = job;
+    stays_awake_ = stays_awake;
+    asked_ = true;
   }
   woken_.notify_one();
 }
 
 void Worker::work() {
+  const bool can_throw = take_room_of_state();
   std::unique_lock<std::mutex> hold(waiting_);
-  while (true) {
+  begins_ = false;
+  can_throw_ = can_throw;
+  woken_.notify_one();  // the thread that made this one
+  while (can_throw) {
     woken_.wait(hold, [this] { return job_ != nullptr || ends_; });
     if (job_ == nullptr) return;
     Job* const job = std::exchange(job_, nullptr);
+    const bool stays_awake = stays_awake_;
+    asked_ = false;
     std::fesetenv(&mode_);
     hold.unlock();
     job->run();
+    if (stays_awake) await_job();
     hold.lock();
+  }
+}
+
+// Without yielding: where others want the processor, that would put it behind all of them.
+void Worker::await_job() const {
+  auto last = std::chrono::steady_clock::now();
+  for (const auto soon = last + kAwake; !asked_.load(std::memory_order_relaxed);) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now > soon || now - last > kPushedAside) return;
+    last = now;
   }
 }
 

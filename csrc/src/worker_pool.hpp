@@ -1,6 +1,8 @@
-// Threads that sleep between calls: to wake one takes half of what starting and joining it takes.
+// Threads that sleep between calls: to wake one takes half of what starting and joining it takes,
+// and where the next call comes at once nothing, because they wait for it awake.
 #pragma once
 
+#include <atomic>
 #include <cfenv>
 #include <condition_variable>
 #include <cstddef>
@@ -21,6 +23,8 @@ namespace imgsim {
 class Standing {
  public:
   static Standing of_this_thread();
+  // How many it may use.
+  std::size_t processors() const;
   friend bool operator==(const Standing& x, const Standing& y);
 
  private:
@@ -41,26 +45,30 @@ struct Job {
 // A thread that does one job after the other. Whoever has the object decides which.
 class Worker {
  public:
-  // To be called by a thread of that standing. std::system_error: there are no more threads.
+  // To be called by a thread of that standing. std::system_error: there are no more threads;
+  // std::bad_alloc: nor memory for the state that an exception in one takes.
   explicit Worker(const Standing& standing);
   ~Worker();  // after its job
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   // It must have done, or be about to end, the job before. Computes as the calling thread does, as
-  // to rounding and tiny numbers.
-  void start(Job* job);
+  // to rounding and tiny numbers. stays_awake: after the job, for a little while, because there are
+  // processors enough.
+  void start(Job* job, bool stays_awake);
   const Standing& standing() const { return standing_; }
 
  private:
   void work();
+  void await_job() const;
 
   std::mutex waiting_;
   std::condition_variable woken_;
   const Standing standing_;
   std::fenv_t mode_;
   Job* job_ = nullptr;
-  bool ends_ = false;
+  bool begins_ = true, can_throw_ = false, stays_awake_ = false, ends_ = false;
+  std::atomic<bool> asked_{false};  // to look at what `waiting_` guards
   std::thread thread_;
 };
 

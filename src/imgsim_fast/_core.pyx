@@ -121,7 +121,7 @@ def set_isa(str name):
 
 
 def set_thread_worth(double nanoseconds):
-    """From how much work on a thread is started, 5e5 by default; returns what it was."""
+    """For how much work one more thread is used, 2.5e5 by default; returns what it was."""
     return csrc.set_thread_worth(nanoseconds)
 
 
