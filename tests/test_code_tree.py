@@ -130,6 +130,25 @@ def test_parts_of_either_kind_and_rows_left_out(eager_threads, isa):
         np.testing.assert_array_equal(near[1][:21], kept[order[0, :21]])
 
 
+@pytest.mark.parametrize("trees", [95, 96, 97, 98])
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_trees(eager_threads, isa, kind, trees):
+    """From 96 pieces on, where a search begins is chosen from a third of them."""
+    rng = np.random.default_rng(trees)
+    rows = kind(rng, 12000)
+    parts = tuple(
+        (some, _core.arrange_codes(encoded(METRIC, some, 1), 1), None, None)
+        for some in np.array_split(rows, trees)
+    )
+    queries = np.concatenate([rows[[0, 130, 260, 11999]], kind(rng, 2)]).astype(float)
+    for k in (1, 10, 5000):
+        distances, order = sorted_all(queries, rows, k)
+        for number, threads in ((1, 1), (2, 3), (6, 3)):
+            found = _core.nearest_coded(METRIC, queries[:number], parts, k, np.inf, threads)
+            np.testing.assert_array_equal(found[0], distances[:number])
+            np.testing.assert_array_equal(found[1], order[:number])
+
+
 @pytest.mark.parametrize("n", [300, 2 * LEAF, GROUP + 1, 30000])
 def test_all_that_is_near_is_left_out(eager_threads, n):
     """The leaves that a search begins with have few rows that count, or none."""

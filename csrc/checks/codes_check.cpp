@@ -195,18 +195,26 @@ void check_tree(std::size_t n, std::size_t bins, const double* positions) {
 
 // Threads that share rows, or queries, find what one finds.
 void check_threads() {
-  constexpr std::size_t kRows = kBlockRows + 1000, kBins = 20, kNearest = 7;
+  constexpr std::size_t kMost = kBlockRows + 1000, kBins = 20, kNearest = 7;
   const Wasserstein1d metric(kBins, nullptr, 1.0, 1.0, 0.0);
-  std::vector<double> masses = rows_of(kRows, kBins);
+  std::vector<double> masses = rows_of(kMost, kBins);
   const auto first = [&](std::size_t n) {
     return MassMatrix{MassMatrix::Type::f64, masses.data(), n, kBins, kBins};
   };
-  std::vector<std::uint8_t> raw(kRows * kRawBytes), tree(CodeTree<std::uint8_t>::bytes(kRows));
-  encode_rows(metric, first(kRows), 3, Cancel{}, raw.data(), raw.data() + kRows * kCodeBytes);
-  arrange_codes(raw.data(), kRows, 3, Cancel{}, tree.data());
-  for (const bool arranged : {true, false}) {
-    const std::uint8_t* codes = arranged ? tree.data() : raw.data();
-    const std::vector<CodedRows> parts(5, {first(kRows), codes, nullptr, arranged, nullptr});
+  struct Case {
+    bool arranged;
+    std::size_t rows, parts;
+  };
+  // Of 100 trees a search begins in a third.
+  for (const Case& one : {Case{true, kMost, 5}, Case{true, 700, 100}, Case{false, kMost, 5}}) {
+    std::vector<std::uint8_t> raw(one.rows * kRawBytes),
+        tree(CodeTree<std::uint8_t>::bytes(one.rows));
+    encode_rows(metric, first(one.rows), 3, Cancel{}, raw.data(),
+                raw.data() + one.rows * kCodeBytes);
+    arrange_codes(raw.data(), one.rows, 3, Cancel{}, tree.data());
+    const std::uint8_t* codes = one.arranged ? tree.data() : raw.data();
+    const std::vector<CodedRows> parts(one.parts,
+                                       {first(one.rows), codes, nullptr, one.arranged, nullptr});
     for (const std::size_t queries : sizes{1, 40}) {
       std::vector<double> wanted(queries * kNearest), found(queries * kNearest);
       std::vector<std::int64_t> wanted_rows(queries * kNearest), rows(queries * kNearest);

@@ -32,6 +32,20 @@ double finish_time(std::size_t k) {
   return 2e4 + 500.0 * static_cast<double>(k);
 }
 
+// To find what is within some parts of a unit, or longer.
+double range_time(const Parts& parts, const CoarseParts& query, std::uint32_t limit) {
+  constexpr double kNanosecondsPerGroup = 8e3;  // to read its leaves
+  std::size_t groups = 0;
+  for (std::size_t piece = 0; piece < parts.tree_blocks(); ++piece) {
+    const Place begin = parts.block(piece);
+    all_near_groups(parts.tree(begin.part), parts.masses(begin.part).rows, begin.at,
+                    begin.at + parts.block_rows(piece), query, limit,
+                    [&](std::size_t, std::uint32_t) { ++groups; });
+  }
+  return kNanosecondsPerRow * static_cast<double>(parts.rows_in_order()) +
+         kNanosecondsPerGroup * static_cast<double>(groups);
+}
+
 // Scans of threads, which go on with the lists of a piece that is done.
 class Scans {
  public:
@@ -86,7 +100,7 @@ void search_rows(const Search& search, std::size_t threads, SharedInterrupt* int
   const Parts& parts = search.parts;
   const std::size_t queries = search.queries.rows(), trees = parts.tree_blocks();
   Scans scans(search, found, interrupt);
-  const double time = static_cast<double>(queries) * scan_time(parts);
+  const double time = static_cast<double>(queries) * (scan_time(parts) + finish_time(search.k));
   const std::size_t scanning = useful_threads(threads, time);
   result->cancelled = trees > 0 && !scan_trees(search, scanning, interrupt, &scans);
   if (result->cancelled) return;
@@ -285,10 +299,10 @@ CodedResult within_coded(const Wasserstein1d& metric, const MassMatrix& query,
     result.scanned += scanned;
     found->insert(found->end(), part.begin(), part.end());
   };
-  constexpr std::size_t kGrain = 4;  // blocks
-  result.cancelled = !parallel_for(all.blocks(), kGrain, useful_threads(threads, scan_time(all)),
-                                   interrupt.as_cancel(), scan) ||
-                     interrupt.seen();
+  threads = useful_threads(threads, range_time(all, codes.parts[0], coder.parts_limit(radius)));
+  const std::size_t grain = std::max<std::size_t>(1, all.blocks() / (32 * threads));
+  result.cancelled =
+      !parallel_for(all.blocks(), grain, threads, interrupt.as_cancel(), scan) || interrupt.seen();
   std::sort(found->begin(), found->end());
   return result;
 }

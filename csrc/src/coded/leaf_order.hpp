@@ -34,39 +34,35 @@ class LeafOrder {
   LeafOrder(const Parts& parts, const CoarseParts& query, std::size_t shares)
       : parts_(parts),
         query_(query),
-        bounding_(parts.tree_blocks()),
+        step_(step_of_sample(parts)),
+        sampling_((parts.tree_blocks() + step_ - 1) / step_),
+        bounding_(parts.tree_blocks() - sampling_.pieces()),
         listing_(parts.tree_blocks()),
         bounds_(parts.tree_blocks() * kGroups),
         least_(parts.tree_blocks()),
         lots_(shares) {}
 
-  // First, how near groups are: threads share that, too.
-  void bound_groups() {
-    Phase::Turn turn(&bounding_);
-    for (std::size_t piece; turn.next(&piece);) {
-      std::uint16_t* bounds = &bounds_[piece * kGroups];
-      for (std::size_t at = 0; at < parts_.block_rows(piece); at += kBlockRows) {
-        const Place first = place(piece, at / kGroupRows);
-        kernels().box_bounds(parts_.tree(first.part).groups_of(first.at / kBlockRows),
-                             query_.above.data(), query_.below.data(), bounds + at / kGroupRows);
-      }
-      least_[piece] = *std::min_element(bounds, bounds + groups_of(piece));
-    }
+  // First, how near groups are; of many pieces only those of a sample, because one thread does it
+  // alone while those that slept are still being woken.
+  void bound_sample() {
+    Phase::Turn turn(&sampling_);
+    for (std::size_t i; turn.next(&i);) bound_groups(i * step_);
   }
-  const Phase& bounding() const { return bounding_; }
+  const Phase& sampling() const { return sampling_; }
 
-  // Then the seeds: of the nearest groups the leaves that are nearest. By one thread, as the only
+  // Then the seeds: the nearest leaves of the nearest of these groups. By one thread, as the only
   // piece of seeding().
   void choose_seeds(std::size_t groups, std::size_t leaves) {
     Nearest near_groups(groups), near(leaves);
     // So many pieces have one within that.
-    std::vector<std::uint16_t> least = least_;
+    std::vector<std::uint16_t> least(sampling_.pieces());
+    for (std::size_t i = 0; i < least.size(); ++i) least[i] = least_[i * step_];
     const auto last =
         least.begin() + static_cast<std::ptrdiff_t>(std::min(groups, least.size()) - 1);
     std::nth_element(least.begin(), last, least.end());
     const std::uint32_t most = groups < least.size() ? *last : CdfCoder::kNoPartsLimit;
-    for (std::size_t piece = 0; piece < parts_.tree_blocks(); ++piece)
-      each_group(piece, most, [&](const Box& one) { near_groups.add(one); });
+    for (std::size_t i = 0; i < least.size(); ++i)
+      each_group(i * step_, most, [&](const Box& one) { near_groups.add(one); });
     const std::vector<Place> chosen = near_groups.take();
     for (const Place& group : chosen) fetch_boxes(group);
     for (const Place& group : chosen)
@@ -77,6 +73,13 @@ class LeafOrder {
   Phase& seeding() { return seeding_; }
   const std::vector<Place>& seeds() const { return seeds_; }
   bool is_seed(Place leaf) const { return std::binary_search(seeds_.begin(), seeds_.end(), leaf); }
+
+  // How near the other groups are: meanwhile, by threads that choose no seeds.
+  void bound_others() {
+    Phase::Turn turn(&bounding_);
+    for (std::size_t i; turn.next(&i);) bound_groups(i / (step_ - 1) * step_ + 1 + i % (step_ - 1));
+  }
+  const Phase& bounding() const { return bounding_; }
 
   // Then all leaves within limit() that no other thread lists are put into the lot of a share.
   template <class Limit>
@@ -175,6 +178,25 @@ class LeafOrder {
     std::vector<Box> boxes_;
   };
 
+  // Of many pieces a third, if these hold enough of the rows; a full tree has 16, so that they are
+  // not at the same places in all.
+  static std::size_t step_of_sample(const Parts& parts) {
+    constexpr std::size_t kManyPieces = 96, kStep = 3, kLeastShare = 4;
+    if (parts.tree_blocks() < kManyPieces) return 1;
+    std::size_t rows = 0;
+    for (std::size_t piece = 0; piece < parts.tree_blocks(); piece += kStep)
+      rows += parts.block_rows(piece);
+    return rows >= parts.rows_in_trees() / kLeastShare ? kStep : 1;
+  }
+  void bound_groups(std::size_t piece) {
+    std::uint16_t* bounds = &bounds_[piece * kGroups];
+    for (std::size_t at = 0; at < parts_.block_rows(piece); at += kBlockRows) {
+      const Place first = place(piece, at / kGroupRows);
+      kernels().box_bounds(parts_.tree(first.part).groups_of(first.at / kBlockRows),
+                           query_.above.data(), query_.below.data(), bounds + at / kGroupRows);
+    }
+    least_[piece] = *std::min_element(bounds, bounds + groups_of(piece));
+  }
   Place place(std::size_t piece, std::size_t group) const {
     const Place begin = parts_.block(piece);
     return {begin.part, begin.at + static_cast<std::uint32_t>(group * kGroupRows)};
@@ -217,7 +239,8 @@ class LeafOrder {
 
   const Parts& parts_;
   const CoarseParts query_;
-  Phase bounding_, seeding_{1}, listing_;
+  const std::size_t step_;  // from a piece of the sample to the next
+  Phase sampling_, bounding_, seeding_{1}, listing_;
   std::vector<std::uint16_t> bounds_, least_;  // of the groups of each piece, and the least of them
   std::vector<Place> seeds_;                   // ascending
   std::vector<Lot> lots_;

@@ -41,15 +41,23 @@ void near_leaves(const CodeTree<const std::uint8_t>& tree, std::size_t n, std::s
   near_boxes(tree.leaves_of(group), group * kBoxes, tree.leaf_count(n), query, limit, use);
 }
 
-// All near leaves of the blocks of the places [begin, end).
+// All near groups of the blocks of the places [begin, end).
+template <class Use>
+void all_near_groups(const CodeTree<const std::uint8_t>& tree, std::size_t n, std::size_t begin,
+                     std::size_t end, const CoarseParts& query, std::uint32_t limit,
+                     const Use& use) {
+  for (std::size_t block = begin / kBlockRows; block < tree.block_count(end); ++block)
+    near_groups(tree, n, block, query, limit, use);
+}
+
+// And all near leaves.
 template <class Use>
 void all_near_leaves(const CodeTree<const std::uint8_t>& tree, std::size_t n, std::size_t begin,
                      std::size_t end, const CoarseParts& query, std::uint32_t limit,
                      const Use& use) {
-  for (std::size_t block = begin / kBlockRows; block < tree.block_count(end); ++block)
-    near_groups(tree, n, block, query, limit, [&](std::size_t group, std::uint32_t) {
-      near_leaves(tree, n, group, query, limit, use);
-    });
+  all_near_groups(tree, n, begin, end, query, limit, [&](std::size_t group, std::uint32_t) {
+    near_leaves(tree, n, group, query, limit, use);
+  });
 }
 
 }  // namespace imgsim::coded

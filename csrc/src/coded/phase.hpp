@@ -22,6 +22,7 @@ class Phase {
    private:
     Phase& phase_;
   };
+  std::size_t pieces() const { return pieces_; }
   // To be asked after a turn: whether those of the others have ended.
   bool is_done() const { return busy_ == 0; }
 

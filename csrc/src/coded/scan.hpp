@@ -31,14 +31,19 @@ class Scan {
   // One share of the search of all trees for a query. Returns when nothing is left to be read.
   void trees(std::size_t query, std::size_t share, LeafOrder* order) {
     seen_ = std::max(seen_, kFewSeen);  // boxes rule most rows out: others are looked at early
-    order->bound_groups();
-    if (!is_done(order->bounding())) return;
+    order->bound_sample();
+    if (!is_done(order->sampling())) return;
+    bool is_seeder;
+    std::uint32_t seeds_within = 0;
     {
       Phase::Turn turn(&order->seeding());
       std::size_t only;
-      if (turn.next(&only)) seed(query, order);
+      is_seeder = turn.next(&only);
+      if (is_seeder) seeds_within = seed(query, order);
     }
-    if (!is_done(order->seeding())) return;
+    order->bound_others();
+    if (is_seeder) list_seeds(query, *order, seeds_within);
+    if (!is_done(order->seeding()) || !is_done(order->bounding())) return;
     order->list(share, [&] { return interrupt_->ask() ? 0 : parts_limit(query); });
     if (!is_done(order->listing())) return;
     order->take(share, [&](const std::vector<Box>& leaves, std::size_t begin, std::size_t end) {
@@ -126,8 +131,8 @@ class Scan {
   }
 
   // Takes the leaves that seem nearest, and looks at the k rows of them that do, so that most
-  // others can be ruled out.
-  void seed(std::size_t query, LeafOrder* order) {
+  // others can be ruled out. Returns what the codes of rows are within that it has taken.
+  std::uint32_t seed(std::size_t query, LeafOrder* order) {
     const std::size_t k = search_.k, enough = 8 * k / kLeafRows;
     order->choose_seeds(kSeedGroups + enough, kSeeds + enough);
     const std::vector<Place>& leaves = order->seeds();
@@ -141,7 +146,7 @@ class Scan {
       are_more = n >= wanted;
       left = Left();
       for (const Place& leaf : leaves) {
-        if (interrupt_->ask()) return;
+        if (interrupt_->ask()) return 0;
         const std::size_t near = near_rows(query, leaf, first);
         for (std::size_t i = 0; i < near; ++i) {
           search_.parts.fetch_code(at(leaf, near_[i]));
@@ -155,12 +160,15 @@ class Scan {
       }
     }
     left.look(search_, query, &exact_, found_, interrupt_);
-    // Then those that were not among the first.
-    for (const Place& leaf : leaves) {
+    return first;
+  }
+  // Then lists their rows that are near and not within that.
+  void list_seeds(std::size_t query, const LeafOrder& order, std::uint32_t taken) {
+    for (const Place& leaf : order.seeds()) {
       if (interrupt_->ask()) return;
       scanned_ += rows_of_leaf(leaf);
       std::bitset<kLeafRows> done;
-      for (std::size_t i = near_rows(query, leaf, first); i-- > 0;) done.set(near_[i]);
+      for (std::size_t i = near_rows(query, leaf, taken); i-- > 0;) done.set(near_[i]);
       for (std::size_t i = near_rows(query, leaf, limit(query)); i-- > 0;)
         if (!done[near_[i]]) listed_.push_back({query, at(leaf, near_[i])});
     }
