@@ -176,7 +176,10 @@ class _Chunks:
     def _numbers(self, n: int) -> NDArray[np.int64]:
         if self._ids is not None:
             if self.taken > len(self._ids):
-                raise InvalidInputError(f"ids must be one for each row, got {len(self._ids)}")
+                raise InvalidInputError(
+                    f"ids must be one for each row, got {len(self._ids)} for {self.taken} rows "
+                    "or more"
+                )
             return self._ids[self.taken - n : self.taken]
         if self._next + n > 2**63:
             raise InvalidInputError(
@@ -197,10 +200,16 @@ def _as_ids(ids: ArrayLike, first: int) -> NDArray[np.int64]:
     numbers = _validate.as_integers("ids", ids)
     if numbers.ndim != 1:
         raise InvalidInputError(f"ids must be one-dimensional, got shape {numbers.shape}")
-    if len(numbers) and (numbers[0] < first or (numbers[1:] <= numbers[:-1]).any()):
+    if len(numbers) and numbers[0] < first:
         raise InvalidInputError(
             f"ids must ascend, beginning with {first} at least: those below are taken, or may be; "
-            f"got {numbers[:3].tolist()}..."
+            f"ids[0] is {numbers[0]}"
+        )
+    descends = numbers[1:] <= numbers[:-1]
+    if descends.any():
+        at = int(descends.argmax()) + 1
+        raise InvalidInputError(
+            f"ids must ascend: ids[{at}] is {numbers[at]} after {numbers[at - 1]}"
         )
     return numbers
 

@@ -31,7 +31,7 @@ def writer_lock(folder: str) -> Iterator[None]:
             raise IndexCorruptError(f"{path!r} must be a plain file with one name")
         if not _acquire(descriptor):
             owner = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "unknown"
-            raise IndexLockedError(f"another process is writing to {folder!r}: {owner}")
+            raise IndexLockedError(f"another process or thread is writing to {folder!r}: {owner}")
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
