@@ -17,11 +17,12 @@ from benchmarks.case import Case, contender_ids
 from benchmarks.peers import SHARED_DATA
 
 CORPUS = SHARED_DATA / "corel1k"
+_SCRATCH = tempfile.TemporaryDirectory(prefix="imgsim-bench-")  # gone when the process ends
 
 
 def _build() -> Case:
     files = sorted(CORPUS.glob("*/*.jpg"))
-    scratch = Path(tempfile.mkdtemp(prefix="imgsim-bench-"))
+    scratch = Path(_SCRATCH.name, "built")
 
     def index() -> isf.Index:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -71,7 +72,7 @@ def _import() -> Case:
 
 
 def _search_process() -> Case:
-    folder = Path(tempfile.mkdtemp(prefix="imgsim-bench-"))
+    folder = Path(_SCRATCH.name, "searched")
     query = str(CORPUS / "queries" / "0.jpg")
 
     def check() -> None:

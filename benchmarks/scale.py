@@ -97,15 +97,18 @@ def queries_of(threads: int, queries: np.ndarray) -> Iterator[np.ndarray]:
     return itertools.cycle(np.roll(queries, (threads - 1) * len(queries) // 2, axis=0))
 
 
-def in_turns(calls: dict[str, Callable[[], object]], rounds: int = _ROUNDS) -> dict[str, float]:
-    """Median seconds of each call, one after the other, after one round that does not count."""
+def in_turns(
+    calls: dict[str, Callable[[], object]], rounds: int = _ROUNDS, in_a_row: int = 1
+) -> dict[str, float]:
+    """Median seconds of each call, made so often in a row; the first round does not count."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            if number:
-                times[name].append(time.perf_counter() - start)
+            for _ in range(in_a_row):
+                start = time.perf_counter()
+                call()
+                if number:
+                    times[name].append(time.perf_counter() - start)
     return {name: median(values) for name, values in times.items()}
 
 
@@ -198,6 +201,11 @@ def in_memory(folder: str, queries: np.ndarray, lines: list[str]) -> None:
         # By themselves: behind FAISS, 0.2 s long, the second processor sleeps. Then what does
         # nothing but compute: what a second processor is worth here and now.
         both = in_turns({"one": one_query(1), "two": one_query(2)}, _MANY_ROUNDS)
+        # And as a stream of queries, where the second processor is awake: all of them by one
+        # thread, then all by two, and so on.
+        stream = in_turns(
+            {"one": one_query(1), "two": one_query(2)}, _MANY_ROUNDS // len(queries), len(queries)
+        )
         some = (queries[:, None, :] + np.arange(10)[:, None]).reshape(-1, queries.shape[1])
         computing = in_turns(
             {
@@ -214,6 +222,9 @@ def in_memory(folder: str, queries: np.ndarray, lines: list[str]) -> None:
             f"| 2 threads against 1 | {both['one'] / both['two']:.2f}x "
             f"({both['one'] * 1e3:.2f} and {both['two'] * 1e3:.2f} ms; computing alone: "
             f"{computing['one'] / computing['two']:.2f}x) | 1.6x |",
+            f"| the same, a stream of {len(queries)} queries by each in turn | "
+            f"{stream['one'] / stream['two']:.2f}x ({stream['one'] * 1e3:.2f} and "
+            f"{stream['two'] * 1e3:.2f} ms) | |",
             f"| codes read, rows looked at, per query | {read / len(queries):,.0f}, "
             f"{looked / len(queries):.0f} of {total:,} | |",
         ]
