@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,11 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast import _core
-from imgsim_fast.errors import IndexWarning
 from imgsim_fast.index.catalog import Catalog, ImageRecord
 from imgsim_fast.index.coding import encoded
 from imgsim_fast.index.describing import Describer, Outcome, Task
-from imgsim_fast.index.segments import SegmentRecord, open_segment, remove_orphans, write_segment
+from imgsim_fast.index.segments import (
+    SegmentRecord,
+    open_segment,
+    remove_orphans,
+    warn_of_small_segments,
+    write_segment,
+)
 from imgsim_fast.measures.base import Measure
 from imgsim_fast.rows import PickedRows, Rows, as_rows
 
@@ -233,17 +237,12 @@ class Builder:
     def merge_small_segments(self) -> None:
         """Keep the number of segments small: many small ones become one, without dead rows.
 
-        What was asked for has been published before. So a merge that the system refuses is no
-        error but an IndexWarning: the segments stay as they are, and the next writer tries again.
+        A merge that the system refuses is an IndexWarning.
         """
         try:
             self._merge_small_segments()
         except (OSError, MemoryError) as error:
-            warnings.warn(
-                f"{self.catalog.folder!r}: everything is published, but its many small "
-                f"segments could not be merged: {str(error) or type(error).__name__}",
-                IndexWarning, stacklevel=3,
-            )  # fmt: skip
+            warn_of_small_segments(self.catalog.folder, error, stacklevel=4)
 
     def _merge_small_segments(self) -> None:
         catalog = self.catalog

@@ -7,7 +7,7 @@ They are searched by codes (csrc/imgsim/coded_search.hpp): memory holds what the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +27,12 @@ from imgsim_fast.index.histogram_segments import (
     sound_histograms,
 )
 from imgsim_fast.index.search import as_limit
-from imgsim_fast.index.segments import remove_orphans
+from imgsim_fast.index.segments import remove_orphans, warn_of_small_segments
 from imgsim_fast.knn import Neighbors
 from imgsim_fast.measures.base import Measure
 
 _SEGMENT_ROWS = 1 << 22  # codes of a segment are in memory until it is written: 109 MB
-_SMALL_ROWS = 1 << 16  # of segments at the end that the next one takes in
+_SMALL_ROWS = 1 << 16  # of a small segment; more than _MANY_SMALL of them at the end are merged
 _MANY_SMALL = 8
 
 Chunk = tuple[NDArray[np.uint32], NDArray[np.int64]]
@@ -48,14 +48,39 @@ def add_histograms(
     coder = coder_of(measure)
     known = catalog.histograms()
     remove_orphans(catalog.folder, catalog.segment_names())
-    first = known[-1].last_id + 1 if known else 0
-    small = _small_at_the_end(known)
-    chunks = _Chunks(rows, ids, coder.bins, first)
-    number = catalog.next_id("histograms") if known else 1
+    chunks = _Chunks(rows, ids, coder.bins, known[-1].last_id + 1 if known else 0)
+    try:
+        _publish(catalog, coder, chunks, threads)
+    except _core.BadMassError as bad:
+        raise InvalidInputError(f"rows[{bad.row}]: the masses must not all be 0") from None
+    if chunks.taken:
+        try:
+            _merge_small_segments(catalog, coder, threads)
+        except (OSError, MemoryError, IndexCorruptError) as error:
+            warn_of_small_segments(catalog.folder, error, stacklevel=4)
+    return chunks.taken
+
+
+def _publish(
+    catalog: Catalog,
+    coder: _core.Metric,
+    chunks: Iterable[Chunk],
+    threads: int,
+    replaced: Sequence[HistogramSegment] = (),
+) -> None:
+    """Write rows, if there are any, and publish them in one commit, instead of other segments.
+
+    Raises
+    ------
+    BadMassError
+        Row `row` of all is empty.
+    """
+    number = catalog.next_id("histograms")
     written: list[HistogramSegment] = []
+    before = 0  # rows of the pieces that are done
     with contextlib.ExitStack() as undo:
         writer: SegmentWriter | None = None
-        for piece, numbers in _all_of(catalog, small, coder.bins, chunks):
+        for piece, ids in chunks:
             start = 0
             while start < len(piece):
                 if writer is None:
@@ -64,49 +89,46 @@ def add_histograms(
                     number += 1
                 end = start + _SEGMENT_ROWS - writer.rows
                 try:
-                    writer.add(np.ascontiguousarray(piece[start:end]), numbers[start:end])
+                    writer.add(np.ascontiguousarray(piece[start:end]), ids[start:end])
                 except _core.BadMassError as bad:
-                    row = chunks.last_start + start + bad.row
-                    raise InvalidInputError(f"rows[{row}]: the masses must not all be 0") from None
+                    raise _core.BadMassError(bad.which, before + start + bad.row) from None
                 start = end
                 if writer.rows == _SEGMENT_ROWS:
                     written.append(writer.finish())
                     writer = None
+            before += len(piece)
         if writer is not None:
             written.append(writer.finish())
-        if chunks.taken:
-            # From here on only the catalogue knows whether they are published: Ctrl-C during the
-            # last fsync of the commit arrives after it.
-            undo.pop_all()
-            try:
+        # From here on only the catalogue knows whether they are published: Ctrl-C during the last
+        # fsync of the commit arrives after it.
+        undo.pop_all()
+        try:
+            if written:
                 with catalog.transaction(write=True):
-                    catalog.put_histograms(written, replaced=[record.id for record in small])
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    remove_orphans(catalog.folder, catalog.segment_names())
-                raise
-    if small and chunks.taken:
-        remove_orphans(catalog.folder, catalog.segment_names())
-    return chunks.taken
+                    catalog.put_histograms(written, replaced=[record.id for record in replaced])
+        except BaseException:
+            with contextlib.suppress(OSError):
+                remove_orphans(catalog.folder, catalog.segment_names())
+            raise
 
 
-def _small_at_the_end(known: list[HistogramSegment]) -> list[HistogramSegment]:
-    """Segments that the next one takes in, so that many small additions make few segments."""
+def _merge_small_segments(catalog: Catalog, coder: _core.Metric, threads: int) -> None:
+    """Make one of many small segments at the end, so that many small additions make few."""
     small: list[HistogramSegment] = []
-    for record in reversed(known):
+    for record in reversed(catalog.histograms()):
         if record.rows >= _SMALL_ROWS:
             break
         small.insert(0, record)
-    return small if len(small) >= _MANY_SMALL else []
-
-
-def _all_of(
-    catalog: Catalog, small: list[HistogramSegment], bins: int, chunks: _Chunks
-) -> Iterator[Chunk]:
-    for record in small:
-        found = sound_histograms(catalog.folder, record, bins)
-        yield found.rows, found.all_ids()
-    yield from chunks
+    if len(small) <= _MANY_SMALL:
+        return
+    # Checksums are made anew: what is damaged must not get one that fits.
+    segments = (sound_histograms(catalog.folder, record, coder.bins) for record in small)
+    chunks = ((one.rows, one.all_ids()) for one in segments)
+    try:
+        _publish(catalog, coder, chunks, threads, replaced=small)
+    except _core.BadMassError as bad:
+        raise IndexCorruptError(f"row {bad.row} of those from {small[0].name} on is empty") from bad
+    remove_orphans(catalog.folder, catalog.segment_names())
 
 
 class _Chunks:
@@ -120,14 +142,12 @@ class _Chunks:
         self._next = first
         self._ids = None if ids is None else _as_ids(ids, first)
         self.taken = 0
-        self.last_start = 0  # row that the newest piece begins with, as the caller counts
 
     def __iter__(self) -> Iterator[Chunk]:
         for array in self._arrays():
             step = max(1, self._AT_ONCE // self._bins)
             for start in range(0, len(array), step):
                 piece = self._checked(array[start : start + step])
-                self.last_start = self.taken
                 self.taken += len(piece)
                 yield piece, self._numbers(len(piece))
         if self._ids is not None and len(self._ids) != self.taken:

@@ -318,6 +318,12 @@ class Index:
         OSError
             The disk is full or similar.
 
+        Warns
+        -----
+        IndexWarning
+            They have been added, but many small segments could not be merged: the disk is full, or
+            one of them is damaged.
+
         Notes
         -----
         A histogram takes 4 bytes a bin and 22 for its code on disk (and 8 if its id does not

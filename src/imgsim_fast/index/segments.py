@@ -15,6 +15,7 @@ import math
 import mmap
 import os
 import re
+import warnings
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim_fast import _core
-from imgsim_fast.errors import IndexCorruptError, IndexTruncatedError
+from imgsim_fast.errors import IndexCorruptError, IndexTruncatedError, IndexWarning
 from imgsim_fast.rows import PickedRows, RaggedRows, Rows
 
 _NAME = re.compile(r"segment-[0-9]{8,19}")
@@ -200,6 +201,19 @@ def remove_orphans(folder: str, known: set[str]) -> None:
         if _ANY_NAME.fullmatch(name) and name not in known:
             with contextlib.suppress(OSError):  # Windows keeps files that a reader has mapped
                 os.unlink(os.path.join(folder, entry))
+
+
+def warn_of_small_segments(folder: str, error: Exception, stacklevel: int) -> None:
+    """Say that merging failed, which is no error: what was asked for has been published before.
+
+    The segments stay as they are, and the next writer tries again.
+    """
+    warnings.warn(
+        f"{folder!r}: everything is published, but its many small segments could not be merged: "
+        f"{str(error) or type(error).__name__}",
+        IndexWarning,
+        stacklevel=stacklevel,
+    )
 
 
 def sync_folder(folder: str) -> None:
