@@ -86,6 +86,49 @@ def test_nearest(eager_threads, isa, kind, n):
             np.testing.assert_array_equal(np.concatenate([f[0] for f in found]), distances)
 
 
+@pytest.mark.parametrize("worth", [9_000, 12_000, 20_000])
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_threads_where_much_is_left(isa, kind, worth):
+    """A thread for each `worth` of nanoseconds: at first it seems that one will do."""
+    rng = np.random.default_rng(worth)
+    rows = kind(rng, 30_000)
+    queries = asked(rng, kind, rows, 2)
+    parts = ((rows, _core.arrange_codes(encoded(METRIC, rows, 2), 2), None, None),)
+    before = _core.set_thread_worth(worth)
+    try:
+        for k in (1, 3):
+            distances, order = sorted_all(queries, rows, k)
+            for i in range(4):
+                found = _core.nearest_coded(METRIC, queries[[i]], parts, k, np.inf, 4)
+                np.testing.assert_array_equal(found[0], distances[[i]])
+                np.testing.assert_array_equal(found[1], order[[i]])
+    finally:
+        _core.set_thread_worth(before)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_few_of_many_equal_rows_are_looked_at(eager_threads, isa, threads):
+    """At distance 0 only a lower id gets in, whatever the order of the rows."""
+    rng = np.random.default_rng(3)
+    rows = photographs(rng, 40_000)
+    rows[5_000:35_000] = rows[0]
+    ids = rng.permutation(10**6)[: len(rows)]
+    parts = ((rows, _core.arrange_codes(encoded(METRIC, rows, 2), 2), None, ids),)
+    query = rows[:1].astype(float)
+    equal = np.sort(ids[(rows == rows[0]).all(1)])
+    for k in (1, 10, 200):
+        distances, found, looked, _ = _core.nearest_coded(METRIC, query, parts, k, np.inf, threads)
+        assert not distances.any()
+        assert found[0].tolist() == equal[:k].tolist()
+        assert looked < 3000
+    # A little away from all of them, each is looked at.
+    query[0, :2] += 1000, 10
+    distances, order = sorted_all(query, rows[np.argsort(ids)], 200)
+    found = _core.nearest_coded(METRIC, query, parts, 200, np.inf, threads)
+    np.testing.assert_array_equal(found[0], distances)
+    np.testing.assert_array_equal(found[1], np.sort(ids)[order])
+
+
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_within(eager_threads, isa, kind, n):

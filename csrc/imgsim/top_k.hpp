@@ -25,12 +25,14 @@ class TopK {
 
   // A distance above this cannot get in; infinity until there are k entries.
   double threshold() const { return threshold_; }
+  // The one that would go first; there is one, if threshold() is finite.
+  const Neighbor& last() const { return sorted_ ? entries_.back() : entries_.front(); }
 
   void push(double distance, std::int64_t index) {
     const Neighbor entry{distance, index};
     if (entries_.size() < k_)
       entries_.push_back(entry);
-    else if (k_ != 0 && entry < worst())
+    else if (k_ != 0 && entry < last())
       make_room(entry);
     else
       return;
@@ -38,7 +40,7 @@ class TopK {
       sink();
     else
       std::push_heap(entries_.begin(), entries_.end());
-    if (entries_.size() == k_) threshold_ = worst().distance;
+    if (entries_.size() == k_) threshold_ = last().distance;
   }
 
   void merge(const TopK& other) {
@@ -54,8 +56,6 @@ class TopK {
 
  private:
   static constexpr std::size_t kSmall = 64;
-
-  const Neighbor& worst() const { return sorted_ ? entries_.back() : entries_.front(); }
 
   // The worst entry gives its place, the last one, to the new entry.
   void make_room(const Neighbor& entry) {

@@ -19,6 +19,8 @@ using namespace coded;
 constexpr std::size_t kBlock = 16384, kSharedBlock = 2048;
 // To scan a row's code, and where boxes rule most out.
 constexpr double kNanosecondsPerRow = 0.4, kNanosecondsPerTreeRow = 0.02;
+// And of a leaf that they do not rule out, or more.
+constexpr double kNanosecondsPerLeaf = 300;
 constexpr double kNanosecondsPerPiece = 2e6;  // a cancel is noticed after at most a few pieces
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -79,19 +81,31 @@ class Scans {
   std::vector<std::unique_ptr<Scan>> idle_;
 };
 
-// Threads share the search of all trees, for one query after the other. False: cancelled.
-bool scan_trees(const Search& search, std::size_t threads, SharedInterrupt* interrupt,
-                Scans* scans) {
+// Threads share the search of all trees, for one query after the other. Few of them, until it is
+// known how much is to be read. False: cancelled.
+bool scan_trees(const Search& search, std::size_t threads, std::size_t few,
+                SharedInterrupt* interrupt, Scans* scans) {
   const std::size_t queries = search.queries.rows();
   bool done = true;
   for (std::size_t q = 0; q < queries && done; ++q) {
     LeafOrder order(search.parts, search.query_parts[q], threads);
-    done = parallel_for(threads, 1, threads, interrupt->as_cancel(),
-                        [&](std::size_t share, std::size_t) {
-                          scans->with_one([&](Scan* scan) { scan->trees(q, share, &order); });
-                        });
+    const auto share = [&](std::size_t sharing, const auto& work) {
+      return parallel_for(sharing, 1, sharing, interrupt->as_cancel(),
+                          [&](std::size_t its, std::size_t) {
+                            scans->with_one([&](Scan* scan) { work(scan, its); });
+                          }) &&
+             !interrupt->seen();
+    };
+    std::size_t sharing = few;
+    if (few < threads) {
+      done = share(few, [&](Scan* scan, std::size_t its) { scan->list_leaves(q, its, &order); });
+      const double time = kNanosecondsPerLeaf * static_cast<double>(order.leaves());
+      sharing = std::max(few, useful_threads(threads, time));
+    }
+    done =
+        done && share(sharing, [&](Scan* scan, std::size_t its) { scan->trees(q, its, &order); });
   }
-  return done && !interrupt->seen();
+  return done;
 }
 
 // Threads share the rows. Sets result->cancelled, looked_at, scanned, bad_row and bad_part.
@@ -102,7 +116,7 @@ void search_rows(const Search& search, std::size_t threads, SharedInterrupt* int
   Scans scans(search, found, interrupt);
   const double time = static_cast<double>(queries) * (scan_time(parts) + finish_time(search.k));
   const std::size_t scanning = useful_threads(threads, time);
-  result->cancelled = trees > 0 && !scan_trees(search, scanning, interrupt, &scans);
+  result->cancelled = trees > 0 && !scan_trees(search, threads, scanning, interrupt, &scans);
   if (result->cancelled) return;
   // Short enough that no thread waits long for the last piece of another, also where all that is
   // near lies in one.

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -24,6 +25,10 @@ class Found {
   double threshold(std::size_t query) const {
     return thresholds_[query].value.load(std::memory_order_relaxed);
   }
+  // No row of a larger id can be among the k nearest: the last of them has this one, at distance 0.
+  std::int64_t last_id(std::size_t query) const {
+    return thresholds_[query].last_id.load(std::memory_order_relaxed);
+  }
   void lower(std::size_t query, double distance) {
     double before = threshold(query);
     while (distance < before && !thresholds_[query].value.compare_exchange_weak(before, distance)) {
@@ -34,8 +39,11 @@ class Found {
     if (distance > threshold(query)) return;
     std::unique_lock<std::mutex> hold(pushing_, std::defer_lock);
     while (!hold.try_lock()) std::this_thread::yield();  // to sleep and be woken takes far longer
-    nearest_[query].push(distance, id);
-    lower(query, nearest_[query].threshold());
+    TopK& nearest = nearest_[query];
+    nearest.push(distance, id);
+    lower(query, nearest.threshold());
+    if (nearest.threshold() == 0.0)
+      thresholds_[query].last_id.store(nearest.last().index, std::memory_order_relaxed);
   }
   // When all have been pushed: nearest first.
   std::vector<Neighbor> take_sorted(std::size_t query) { return nearest_[query].take_sorted(); }
@@ -44,6 +52,7 @@ class Found {
   // Read all the time: not in a line of memory that is written.
   struct alignas(64) Threshold {
     std::atomic<double> value;
+    std::atomic<std::int64_t> last_id{std::numeric_limits<std::int64_t>::max()};
   };
 
   std::mutex pushing_;

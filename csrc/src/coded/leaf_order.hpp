@@ -30,7 +30,7 @@ struct Box {
 // in the end, and little is read that a single thread would not read.
 class LeafOrder {
  public:
-  // shares: of as many threads.
+  // shares: of as many threads at most.
   LeafOrder(const Parts& parts, const CoarseParts& query, std::size_t shares)
       : parts_(parts),
         query_(query),
@@ -107,6 +107,12 @@ class LeafOrder {
     if (!near.empty()) lots_[share].leaves = in_order(near);
   }
   const Phase& listing() const { return listing_; }
+  // How many, when all are listed.
+  std::size_t leaves() const {
+    std::size_t n = 0;
+    for (const Lot& lot : lots_) n += lot.leaves.size();
+    return n;
+  }
 
   // And read: use(leaves, begin, end), some of a lot at a time, the own first.
   template <class Use>

@@ -120,7 +120,8 @@ class Left {
  private:
   static void push(const Search& search, std::size_t query, Place place, Exact* exact,
                    Found* found) {
-    found->push(query, exact->distance(query, place), search.parts.id(place));
+    const std::int64_t id = search.parts.id(place);
+    if (id <= found->last_id(query)) found->push(query, exact->distance(query, place), id);
   }
   void prune(double threshold) {
     candidates_.erase(

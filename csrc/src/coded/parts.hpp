@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -77,12 +78,15 @@ class Parts {
   void fetch_number(Place one) const {
     if (is_tree(one.part)) prefetch(trees_[one.part].order + one.at * Tree::kNumber);
   }
+  // The masses of a row, as they lie in memory.
+  const std::uint8_t* row_data(Place one) const {
+    const MassMatrix& all = masses(one.part);
+    return static_cast<const std::uint8_t*>(all.data) + row(one) * all.stride * mass_bytes(one);
+  }
+  std::size_t row_bytes(Place one) const { return masses(one.part).cols * mass_bytes(one); }
   // Begins to read a row.
   void fetch_row(Place one) const {
-    const MassMatrix& all = rows_[one.part].masses;
-    const std::size_t size = all.type == MassMatrix::Type::f64 ? sizeof(double) : 4;
-    const auto* data = static_cast<const std::uint8_t*>(all.data) + row(one) * all.stride * size;
-    prefetch(data, std::min<std::size_t>(all.cols * size, 1024));
+    prefetch(row_data(one), std::min<std::size_t>(row_bytes(one), 1024));
   }
 
   // Pieces of work, those of trees first.
@@ -104,6 +108,9 @@ class Parts {
   static constexpr std::size_t kTreeBlock = 4 * kBlockRows;
 
  private:
+  std::size_t mass_bytes(Place one) const {
+    return masses(one.part).type == MassMatrix::Type::f64 ? sizeof(double) : sizeof(std::uint32_t);
+  }
   void add_blocks(bool of_trees, std::size_t step) {
     for (std::size_t part = 0; part < count(); ++part)
       for (std::size_t begin = 0; is_tree(part) == of_trees && begin < masses(part).rows;
@@ -128,12 +135,18 @@ class Exact {
   // Infinity where the row is no distribution: bad_row() remembers the first of these.
   double distance(std::size_t query, Place one) {
     ++count_;
+    if (is_last(query, one)) return last_distance_;
+    last_ = nullptr;
     const std::size_t row = parts_.row(one);
     if (sums_.assign(parts_.masses(one.part), row, row + 1) != kNoBadRow) {
       bad_row_ = std::min(bad_row_, parts_.number(one));
       return std::numeric_limits<double>::infinity();
     }
-    return metric_.between(queries_, query, sums_, 0);
+    last_ = parts_.row_data(one);
+    last_bytes_ = parts_.row_bytes(one);
+    last_query_ = query;
+    last_distance_ = metric_.between(queries_, query, sums_, 0);
+    return last_distance_;
   }
   // Whether there is a row at a place: bad_part() remembers where not.
   bool exists(Place one) {
@@ -151,10 +164,20 @@ class Exact {
   }
 
  private:
+  // Whether this row is the same as the last one. Of one that is there very often most come in
+  // turn, as their bounds are equal.
+  bool is_last(std::size_t query, Place one) const {
+    return last_ != nullptr && query == last_query_ && parts_.row_bytes(one) == last_bytes_ &&
+           std::memcmp(parts_.row_data(one), last_, last_bytes_) == 0;
+  }
+
   const Wasserstein1d& metric_;
   const CdfMatrix& queries_;
   const Parts& parts_;
   CdfMatrix sums_;
+  const std::uint8_t* last_ = nullptr;
+  std::size_t last_bytes_ = 0, last_query_ = 0;
+  double last_distance_ = 0.0;
   std::size_t bad_row_ = kNoBadRow, bad_part_ = kNoBadRow;
   std::uint64_t count_ = 0;
 };

@@ -28,11 +28,11 @@ class Scan {
         most_(std::clamp(kKeptInAll / left_.size(), 4 * search.k + 64, 4 * search.k + kKept)),
         near_(new std::uint32_t[std::max(search.parts.most_block_rows(), kLeafRows)]) {}
 
-  // One share of the search of all trees for a query. Returns when nothing is left to be read.
-  void trees(std::size_t query, std::size_t share, LeafOrder* order) {
-    seen_ = std::max(seen_, kFewSeen);  // boxes rule most rows out: others are looked at early
+  // One share of the search of all trees for a query: first, which leaves are to be read. False:
+  // interrupted.
+  bool list_leaves(std::size_t query, std::size_t share, LeafOrder* order) {
     order->bound_sample();
-    if (!is_done(order->sampling())) return;
+    if (!is_done(order->sampling())) return false;
     bool is_seeder;
     std::uint32_t seeds_within = 0;
     {
@@ -43,9 +43,14 @@ class Scan {
     }
     order->bound_others();
     if (is_seeder) list_seeds(query, *order, seeds_within);
-    if (!is_done(order->seeding()) || !is_done(order->bounding())) return;
+    if (!is_done(order->seeding()) || !is_done(order->bounding())) return false;
     order->list(share, [&] { return interrupt_->ask() ? 0 : parts_limit(query); });
-    if (!is_done(order->listing())) return;
+    return is_done(order->listing());
+  }
+  // Then these, unless they have been listed before. Returns when nothing is left to be read.
+  void trees(std::size_t query, std::size_t share, LeafOrder* order) {
+    seen_ = std::max(seen_, kFewSeen);  // boxes rule most rows out: others are looked at early
+    if (!list_leaves(query, share, order)) return;
     order->take(share, [&](const std::vector<Box>& leaves, std::size_t begin, std::size_t end) {
       if (interrupt_->ask()) return;
       if (begin == 0) fetch_leaves(leaves, 0, kLeavesAhead);
