@@ -25,9 +25,13 @@ class Found {
   double threshold(std::size_t query) const {
     return thresholds_[query].value.load(std::memory_order_relaxed);
   }
-  // No row of a larger id can be among the k nearest: the last of them has this one, at distance 0.
-  std::int64_t last_id(std::size_t query) const {
-    return thresholds_[query].last_id.load(std::memory_order_relaxed);
+  // Whether the k nearest all come before a row of that id that is no nearer than `least`. The last
+  // of them only ever comes earlier. Its distance is read first: if the id is that of a later time,
+  // what came behind the one then comes behind this one, too.
+  bool are_before(std::size_t query, double least, std::int64_t id) const {
+    const Threshold& one = thresholds_[query];
+    return least >= one.last_distance.load(std::memory_order_acquire) &&
+           id > one.last_id.load(std::memory_order_relaxed);
   }
   void lower(std::size_t query, double distance) {
     double before = threshold(query);
@@ -36,22 +40,24 @@ class Found {
   }
   // What is pushed when does not matter, because the order by (distance, id) is total.
   void push(std::size_t query, double distance, std::int64_t id) {
-    if (distance > threshold(query)) return;
+    if (distance > threshold(query) || are_before(query, distance, id)) return;
     std::unique_lock<std::mutex> hold(pushing_, std::defer_lock);
     while (!hold.try_lock()) std::this_thread::yield();  // to sleep and be woken takes far longer
     TopK& nearest = nearest_[query];
     nearest.push(distance, id);
     lower(query, nearest.threshold());
-    if (nearest.threshold() == 0.0)
-      thresholds_[query].last_id.store(nearest.last().index, std::memory_order_relaxed);
+    if (nearest.threshold() == kInfinity) return;
+    thresholds_[query].last_id.store(nearest.last().index, std::memory_order_relaxed);
+    thresholds_[query].last_distance.store(nearest.last().distance, std::memory_order_release);
   }
   // When all have been pushed: nearest first.
   std::vector<Neighbor> take_sorted(std::size_t query) { return nearest_[query].take_sorted(); }
 
  private:
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   // Read all the time: not in a line of memory that is written.
   struct alignas(64) Threshold {
-    std::atomic<double> value;
+    std::atomic<double> value, last_distance{kInfinity};
     std::atomic<std::int64_t> last_id{std::numeric_limits<std::int64_t>::max()};
   };
 

@@ -121,7 +121,7 @@ class Left {
   static void push(const Search& search, std::size_t query, Place place, Exact* exact,
                    Found* found) {
     const std::int64_t id = search.parts.id(place);
-    if (id <= found->last_id(query)) found->push(query, exact->distance(query, place), id);
+    if (!found->are_before(query, 0.0, id)) found->push(query, exact->distance(query, place), id);
   }
   void prune(double threshold) {
     candidates_.erase(

@@ -47,7 +47,7 @@ class Scan {
     order->list(share, [&] { return interrupt_->ask() ? 0 : parts_limit(query); });
     return is_done(order->listing());
   }
-  // Then these, unless they have been listed before. Returns when nothing is left to be read.
+  // Then reads them; those that have not been listed are, first. Returns when none is left.
   void trees(std::size_t query, std::size_t share, LeafOrder* order) {
     seen_ = std::max(seen_, kFewSeen);  // boxes rule most rows out: others are looked at early
     if (!list_leaves(query, share, order)) return;
