@@ -268,7 +268,9 @@ def test_a_merge_that_fails_loses_nothing(index, tmp_path, monkeypatch):
 
     monkeypatch.setattr(store, "SegmentWriter", OnFullDisk)
     for there in (9, 10):
-        with pytest.warns(IndexWarning, match=r"published.* not be merged.*No space") as warned:
+        with pytest.warns(
+            IndexWarning, match=r"has been added.* not be merged.*No space"
+        ) as warned:
             assert index.add_histograms(rows[[there - 1]]) == 1
         assert warned[0].filename == __file__
         assert index.stats().histograms == index.stats().segments == there

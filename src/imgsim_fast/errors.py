@@ -84,7 +84,7 @@ class IndexWarning(UserWarning):
 
 
 class IndexLockedError(ImgsimError, RuntimeError):
-    """Another process is writing to the index; the message names it."""
+    """Another process or thread is writing to the index; the message names it."""
 
 
 class UnusableMeasureError(ImgsimError, RuntimeError):

@@ -233,7 +233,7 @@ class Index:
         Raises
         ------
         IndexLockedError
-            Another process is writing.
+            Another process or thread is writing.
         OSError
             The disk is full or similar; what was published before stays.
         """
@@ -295,8 +295,8 @@ class Index:
         Parameters
         ----------
         rows : array_like, shape (n, bins), or iterable of such arrays
-            Counts, whole numbers from 0 to 2**32 - 1. An iterable is taken as it comes, so that
-            there may be more than memory holds.
+            Counts, whole numbers from 0 to 2**32 - 1. An iterable, of arrays with several rows
+            each, is taken as it comes, so that there may be more than memory holds.
         ids : array_like of int, shape (n,), optional
             Ascending, from one more than the largest id that is there; default: so many numbers
             from there on, in an empty index from 0.
@@ -314,7 +314,7 @@ class Index:
             Rows of another length, counts that are none, a row without any; ids that do not
             ascend. The index is not by "wasserstein" with p = 1 and 2 bins or more.
         IndexLockedError
-            Another process is writing.
+            Another process or thread is writing.
         OSError
             The disk is full or similar.
 

@@ -209,8 +209,8 @@ def warn_of_small_segments(folder: str, error: Exception, stacklevel: int) -> No
     The segments stay as they are, and the next writer tries again.
     """
     warnings.warn(
-        f"{folder!r}: everything is published, but its many small segments could not be merged: "
-        f"{str(error) or type(error).__name__}",
+        f"{folder!r}: what was given has been added, but many small segments could not be merged "
+        f"(verify() says whether all are sound): {str(error) or type(error).__name__}",
         IndexWarning,
         stacklevel=stacklevel,
     )
@@ -335,4 +335,5 @@ def _header_of(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dty
         return np.lib.format.read_array_header_1_0(file)
     # The header is Python text: a damaged one can raise anything, up to RecursionError.
     except Exception as error:
-        raise IndexCorruptError(f"{name} is not an array: {error!r}"[:300]) from error
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise IndexCorruptError(f"{name} is not an array: {what}"[:300]) from error
