@@ -306,7 +306,8 @@ class Index:
         Returns
         -------
         int
-            How many were added: all of them, in one commit, or none and an error.
+            How many were added: all of them, in one commit, or none and an error. Only Ctrl-C that
+            comes later, while small segments are merged, finds them added.
 
         Raises
         ------
