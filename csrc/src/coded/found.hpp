@@ -55,7 +55,9 @@ class Found {
 
  private:
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  // Read all the time: not in a line of memory that is written.
+  // Read all the time: not in a line of memory that is written. What is known of the k-th nearest:
+  // no farther than `value`, which codes or a radius may say; if k rows have been found, no farther
+  // than the last of these.
   struct alignas(64) Threshold {
     std::atomic<double> value, last_distance{kInfinity};
     std::atomic<std::int64_t> last_id{std::numeric_limits<std::int64_t>::max()};
