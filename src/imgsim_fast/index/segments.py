@@ -206,7 +206,8 @@ def remove_orphans(folder: str, known: set[str]) -> None:
 def warn_of_small_segments(folder: str, error: Exception, stacklevel: int) -> None:
     """Say that merging failed, which is no error: what was asked for has been published before.
 
-    The segments stay as they are, and the next writer tries again.
+    The segments stay as they are. The next writer tries again: with all of images; with those of
+    histograms behind which no large one has come.
     """
     warnings.warn(
         f"{folder!r}: what was given has been added, but many small segments could not be merged "
