@@ -479,6 +479,26 @@ void check_workers() {
   expect(sum == 4 * 50 * (6 * 10 + 1000 * 21), "calls that share workers");
 }
 
+// The next call finds its worker awake, about to sleep, or asleep: each must find it in the end.
+// Two items wait for each other, so that one thread alone cannot do both.
+void check_calls_after_pauses() {
+  for (const int pause : {0, 80, 100, 120, 1000, 1950, 2000, 2050, 4000})
+    for (int repeat = 0; repeat < 40; ++repeat) {
+      const auto soon =
+          std::chrono::steady_clock::now() + std::chrono::microseconds(pause + repeat);
+      while (std::chrono::steady_clock::now() < soon) {
+      }
+      std::atomic<int> begun{0};
+      std::atomic<bool> is_late{false};
+      parallel_for(2, 1, 2, Cancel{}, [&](std::size_t, std::size_t) {
+        const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        for (++begun; begun < 2 && !is_late; is_late = std::chrono::steady_clock::now() > late)
+          std::this_thread::yield();
+      });
+      expect(begun == 2 && !is_late, "a call after a pause");
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -496,5 +516,6 @@ int main(int argc, char** argv) {
     check_samples();
     check_parallel_for();
     check_workers();
+    check_calls_after_pauses();
   });
 }

@@ -7,6 +7,8 @@
 #include <new>
 #include <utility>
 
+#include "patience.hpp"
+
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #include <signal.h>
@@ -20,10 +22,12 @@
 namespace imgsim {
 namespace {
 
-// After a job, as calls often come one after the other: to be woken takes 50 us.
-constexpr auto kAwake = std::chrono::microseconds(100);
-// Of not running, in that time: others want the processor.
-constexpr auto kPushedAside = std::chrono::microseconds(20);
+using Clock = std::chrono::steady_clock;
+// After a job, as calls often come one after the other: to be woken takes 50 to 100 us. The longer
+// time where the last call came within it.
+constexpr std::chrono::microseconds kAwake{100}, kLongAwake{2000};
+// Of not running, in that time: others want the processor. A tick of the system takes less.
+constexpr std::chrono::microseconds kPushedAside{200};
 constexpr std::size_t kRoomOfState = 16384;
 
 // The first exception of a thread takes memory for its state, and the C library ends the process
@@ -101,54 +105,72 @@ Worker::Worker(const Standing& standing) : standing_(standing) {
 }
 
 Worker::~Worker() {
-  {
-    const std::lock_guard<std::mutex> hold(waiting_);
-    ends_ = true;
-    asked_ = true;
-  }
-  woken_.notify_one();
+  job_ = nullptr;
+  ask();
   thread_.join();
 }
 
 void Worker::start(Job* job, bool stays_awake) {
+  std::fegetenv(&mode_);
+  job_ = job;
+  stays_awake_ = stays_awake;
+  ask();
+}
+
+// Either this thread sees that the worker sleeps, or the worker, before it sleeps, that it is
+// asked.
+void Worker::ask() {
+  asked_ = true;
+  if (!sleeps_) return;
   {
     const std::lock_guard<std::mutex> hold(waiting_);
-    std::fegetenv(&mode_);
-    job_ = job;
-    stays_awake_ = stays_awake;
-    asked_ = true;
   }
   woken_.notify_one();
 }
 
 void Worker::work() {
   const bool can_throw = take_room_of_state();
-  std::unique_lock<std::mutex> hold(waiting_);
-  begins_ = false;
-  can_throw_ = can_throw;
-  woken_.notify_one();  // the thread that made this one
-  while (can_throw) {
-    woken_.wait(hold, [this] { return job_ != nullptr || ends_; });
-    if (job_ == nullptr) return;
-    Job* const job = std::exchange(job_, nullptr);
-    const bool stays_awake = stays_awake_;
+  {
+    const std::lock_guard<std::mutex> hold(waiting_);
+    begins_ = false;
+    can_throw_ = can_throw;
+    woken_.notify_one();  // the thread that made this one
+  }
+  if (!can_throw) return;
+  bool stays_awake = false;
+  for (auto patience = kAwake;;) {
+    const auto done = Clock::now();
+    if (!stays_awake || !await_call(patience)) sleep();
+    const bool was_soon = stays_awake && Clock::now() - done < kLongAwake;
+    patience = was_soon ? kLongAwake : kAwake;
     asked_ = false;
+    Job* const job = job_;
+    if (job == nullptr) return;
+    stays_awake = stays_awake_;
     std::fesetenv(&mode_);
-    hold.unlock();
     job->run();
-    if (stays_awake) await_job();
-    hold.lock();
   }
 }
 
-// Without yielding: where others want the processor, that would put it behind all of them.
-void Worker::await_job() const {
-  auto last = std::chrono::steady_clock::now();
-  for (const auto soon = last + kAwake; !asked_.load(std::memory_order_relaxed);) {
-    const auto now = std::chrono::steady_clock::now();
-    if (now > soon || now - last > kPushedAside) return;
+// Awake, but not for longer than that; false: then it has not come. Without yielding: where others
+// want the processor, that would put it behind all of them.
+bool Worker::await_call(std::chrono::microseconds patience) const {
+  auto last = Clock::now();
+  for (const auto soon = last + patience; !asked_.load(std::memory_order_acquire);) {
+    relax();
+    const auto now = Clock::now();
+    if (now > soon || now - last > kPushedAside) return false;
     last = now;
   }
+  return true;
+}
+
+// Until it is asked.
+void Worker::sleep() {
+  std::unique_lock<std::mutex> hold(waiting_);
+  sleeps_ = true;
+  woken_.wait(hold, [this] { return asked_.load(); });
+  sleeps_ = false;
 }
 
 WorkerPool::WorkerPool() : most_(std::max(1U, std::thread::hardware_concurrency())) {

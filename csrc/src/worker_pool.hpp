@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cfenv>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <memory>
@@ -59,16 +60,20 @@ class Worker {
   const Standing& standing() const { return standing_; }
 
  private:
+  void ask();
   void work();
-  void await_job() const;
+  bool await_call(std::chrono::microseconds patience) const;
+  void sleep();
 
   std::mutex waiting_;
   std::condition_variable woken_;
   const Standing standing_;
-  std::fenv_t mode_;
+  bool begins_ = true, can_throw_ = false;  // guarded by `waiting_`
+  // What it is asked to do: written before `asked_` is set, read after; nullptr: to end.
   Job* job_ = nullptr;
-  bool begins_ = true, can_throw_ = false, stays_awake_ = false, ends_ = false;
-  std::atomic<bool> asked_{false};  // to look at what `waiting_` guards
+  bool stays_awake_ = false;
+  std::fenv_t mode_;
+  std::atomic<bool> asked_{false}, sleeps_{false};
   std::thread thread_;
 };
 
