@@ -75,7 +75,7 @@ class Left {
     std::sort(candidates_.begin(), last);
     for (std::size_t begin = 0; begin < n && !interrupt->ask(); begin += kAtOnce) {
       const std::size_t end = std::min(n, begin + kAtOnce);
-      for (std::size_t i = begin; i < end; ++i) search.parts.fetch_row(candidates_[i].place);
+      for (std::size_t i = begin; i < end; ++i) search.parts.touch_row(candidates_[i].place);
       for (std::size_t i = begin; i < end && candidates_[i].lower <= found->threshold(query); ++i)
         push(search, query, candidates_[i].place, exact, found);
     }
@@ -103,12 +103,16 @@ class Left {
   static bool look_at(const std::vector<Candidate>& rows, std::size_t begin, std::size_t end,
                       const Search& search, std::size_t query, Exact* exact, Found* found,
                       SharedInterrupt* interrupt) {
-    constexpr std::size_t kAhead = 12;
-    for (std::size_t i = begin; i < end; ++i) {
-      if (rows[i].lower > found->threshold(query)) return false;
-      if (i % kAtOnce == 0 && interrupt->ask()) return false;
-      if (i + kAhead < rows.size()) search.parts.fetch_row(rows[i + kAhead].place);
-      push(search, query, rows[i].place, exact, found);
+    for (std::size_t first = begin, last; first < end; first = last) {
+      last = std::min(end, first + kTogether);
+      if (interrupt->ask()) return false;
+      const double most = found->threshold(query);
+      for (std::size_t i = first; i < last && rows[i].lower <= most; ++i)
+        search.parts.touch_row(rows[i].place);
+      for (std::size_t i = first; i < last; ++i) {
+        if (rows[i].lower > found->threshold(query)) return false;
+        push(search, query, rows[i].place, exact, found);
+      }
     }
     return true;
   }
@@ -131,7 +135,8 @@ class Left {
   }
 
   static constexpr std::size_t kFew = 64;
-  static constexpr std::size_t kAtOnce = 256;  // rows
+  static constexpr std::size_t kAtOnce = 256;   // rows
+  static constexpr std::size_t kTogether = 16;  // that wait for memory together
 
   std::vector<Candidate> candidates_;
   std::size_t long_ = kFew;

@@ -84,9 +84,9 @@ class Parts {
     return static_cast<const std::uint8_t*>(all.data) + row(one) * all.stride * mass_bytes(one);
   }
   std::size_t row_bytes(Place one) const { return masses(one.part).cols * mass_bytes(one); }
-  // Begins to read a row.
-  void fetch_row(Place one) const {
-    prefetch(row_data(one), std::min<std::size_t>(row_bytes(one), 1024));
+  // Reads something of a row, or of the beginning of a long one.
+  void touch_row(Place one) const {
+    touch(row_data(one), std::min<std::size_t>(row_bytes(one), 1024));
   }
 
   // Pieces of work, those of trees first.
