@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "patience.hpp"
 #include "worker_pool.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -53,8 +54,8 @@ class Crew final : public Job {
     // They are mostly about to end: to sleep and be woken takes longer.
     const auto soon = std::chrono::steady_clock::now() + kAwake;
     std::unique_lock<std::mutex> hold(waiting_, std::defer_lock);
-    while ((helping_ != 0 || !hold.try_lock()) && std::chrono::steady_clock::now() < soon)
-      std::this_thread::yield();
+    for (Patience patience; helping_ != 0 || !hold.try_lock(); patience.wait())
+      if (std::chrono::steady_clock::now() > soon) break;
     if (!hold) hold.lock();
     // Having the lock means also that the last of them has let go of it, and of this object.
     while (!done_.wait_for(hold, kPollInterval, [this] { return helping_ == 0; })) {

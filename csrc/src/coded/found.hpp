@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <limits>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "imgsim/top_k.hpp"
+#include "patience.hpp"
 
 namespace imgsim::coded {
 
@@ -42,7 +42,7 @@ class Found {
   void push(std::size_t query, double distance, std::int64_t id) {
     if (distance > threshold(query) || are_before(query, distance, id)) return;
     std::unique_lock<std::mutex> hold(pushing_, std::defer_lock);
-    while (!hold.try_lock()) std::this_thread::yield();  // to sleep and be woken takes far longer
+    for (Patience patience; !hold.try_lock();) patience.wait();  // to be woken takes far longer
     TopK& nearest = nearest_[query];
     nearest.push(distance, id);
     lower(query, nearest.threshold());

@@ -35,27 +35,20 @@ class LeafOrder {
       : parts_(parts),
         query_(query),
         step_(step_of_sample(parts)),
-        sampling_((parts.tree_blocks() + step_ - 1) / step_),
-        bounding_(parts.tree_blocks() - sampling_.pieces()),
-        listing_(parts.tree_blocks()),
+        sampled_((parts.tree_blocks() + step_ - 1) / step_),
+        bounding_(parts.tree_blocks() - sampled_, kBoundedAtOnce),
+        listing_(parts.tree_blocks(), kListedAtOnce),
         bounds_(parts.tree_blocks() * kGroups),
         least_(parts.tree_blocks()),
         lots_(shares) {}
 
-  // First, how near groups are; of many pieces only those of a sample, because one thread does it
-  // alone while those that slept are still being woken.
-  void bound_sample() {
-    Phase::Turn turn(&sampling_);
-    for (std::size_t i; turn.next(&i);) bound_groups(i * step_);
-  }
-  const Phase& sampling() const { return sampling_; }
-
-  // Then the seeds: the nearest leaves of the nearest of these groups. By one thread, as the only
-  // piece of seeding().
+  // First the seeds: the nearest leaves of the nearest groups, of many pieces only of those of a
+  // sample, because one thread does it alone, as the only piece of seeding().
   void choose_seeds(std::size_t groups, std::size_t leaves) {
+    for (std::size_t i = 0; i < sampled_; ++i) bound_groups(i * step_);
     Nearest near_groups(groups), near(leaves);
     // So many pieces have one within that.
-    std::vector<std::uint16_t> least(sampling_.pieces());
+    std::vector<std::uint16_t> least(sampled_);
     for (std::size_t i = 0; i < least.size(); ++i) least[i] = least_[i * step_];
     const auto last =
         least.begin() + static_cast<std::ptrdiff_t>(std::min(groups, least.size()) - 1);
@@ -74,7 +67,7 @@ class LeafOrder {
   const std::vector<Place>& seeds() const { return seeds_; }
   bool is_seed(Place leaf) const { return std::binary_search(seeds_.begin(), seeds_.end(), leaf); }
 
-  // How near the other groups are: meanwhile, by threads that choose no seeds.
+  // How near the other groups are: meanwhile, by the other threads.
   void bound_others() {
     Phase::Turn turn(&bounding_);
     for (std::size_t i; turn.next(&i);) bound_groups(i / (step_ - 1) * step_ + 1 + i % (step_ - 1));
@@ -93,10 +86,9 @@ class LeafOrder {
       for (const Place& group : before)
         each_leaf(group, most, [&](const Box& leaf) { near.push_back(leaf); });
     };
-    std::uint32_t most = limit();
     for (std::size_t piece; turn.next(&piece);) {
       groups.clear();
-      each_group(piece, most, [&](const Box& group) {
+      each_group(piece, limit(), [&](const Box& group) {
         fetch_boxes(group.place);
         groups.push_back(group.place);
       });
@@ -114,7 +106,9 @@ class LeafOrder {
     return n;
   }
 
-  // And read: use(leaves, begin, end), some of a lot at a time, the own first.
+  // And read, in a turn of reading(): use(leaves, begin, end), some of a lot at a time, the own
+  // first.
+  Phase& reading() { return reading_; }
   template <class Use>
   void take(std::size_t share, const Use& use) {
     for (std::size_t i = 0; i < lots_.size(); ++i) {
@@ -125,15 +119,18 @@ class LeafOrder {
     }
   }
 
-  // At last, what is left of the rows of a share is put into its lot, and all look at them:
-  // use(rows, begin, end), false if those behind cannot be near.
-  template <class Use>
-  void finish(std::size_t share, std::vector<Candidate> rows, const Use& use) {
+  // What is left of the rows of a share, still in its turn.
+  void leave(std::size_t share, std::vector<Candidate> rows) {
     lots_[share].rows = std::move(rows);
     lots_[share].has_rows = true;
+  }
+  // At last, when reading() is done, all look at all that is left: use(rows, begin, end), false if
+  // those behind cannot be near.
+  template <class Use>
+  void finish(std::size_t share, const Use& use) {
     for (std::size_t i = 0; i < lots_.size(); ++i) {
       Lot& lot = lots_[(share + i) % lots_.size()];
-      if (!lot.has_rows) continue;  // they will be looked at all the same
+      if (!lot.has_rows) continue;  // a thread that came late looks at its own
       const std::size_t n = lot.rows.size();
       for (std::size_t begin; (begin = lot.next_row.fetch_add(kRowsAtOnce)) < n;)
         if (!use(lot.rows, begin, std::min(n, begin + kRowsAtOnce))) lot.next_row = n;
@@ -141,7 +138,7 @@ class LeafOrder {
   }
 
  private:
-  static constexpr std::size_t kRowsAtOnce = 4;
+  static constexpr std::size_t kBoundedAtOnce = 16, kListedAtOnce = 4, kRowsAtOnce = 16;
   static constexpr std::size_t kGroups = Parts::kTreeBlock / kGroupRows;
   static constexpr std::size_t kAtOnce = 8;
   static constexpr std::size_t kApart = 64;  // threads that write into one line wait for it
@@ -229,24 +226,25 @@ class LeafOrder {
                 });
   }
 
-  // Nearest first, roughly: by 256 steps of the bound.
+  // Nearest first, roughly: by at most 256 steps of the bound.
   static std::vector<Box> in_order(const std::vector<Box>& near) {
     std::uint32_t most = 0;
     for (const Box& leaf : near) most = std::max(most, leaf.bound);
     constexpr std::uint32_t kSteps = 256;
-    const auto step = [most](const Box& leaf) { return leaf.bound * (kSteps - 1) / (most + 1); };
-    std::array<std::size_t, kSteps> ends{};
-    for (const Box& leaf : near) ++ends[step(leaf) + 1];
+    int shift = 0;
+    while (most >> shift >= kSteps) ++shift;
+    std::array<std::size_t, kSteps + 1> ends{};
+    for (const Box& leaf : near) ++ends[(leaf.bound >> shift) + 1];
     for (std::size_t i = 1; i < kSteps; ++i) ends[i] += ends[i - 1];
     std::vector<Box> sorted(near.size());
-    for (const Box& leaf : near) sorted[ends[step(leaf)]++] = leaf;
+    for (const Box& leaf : near) sorted[ends[leaf.bound >> shift]++] = leaf;
     return sorted;
   }
 
   const Parts& parts_;
   const CoarseParts query_;
-  const std::size_t step_;  // from a piece of the sample to the next
-  Phase sampling_, bounding_, seeding_{1}, listing_;
+  const std::size_t step_, sampled_;  // from a piece of the sample to the next; how many
+  Phase bounding_, seeding_{1}, listing_, reading_{0};
   std::vector<std::uint16_t> bounds_, least_;  // of the groups of each piece, and the least of them
   std::vector<Place> seeds_;                   // ascending
   std::vector<Lot> lots_;

@@ -6,13 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "coded/interrupt.hpp"
 #include "coded/leaf_order.hpp"
 #include "coded/left.hpp"
+#include "patience.hpp"
 
 namespace imgsim::coded {
 
@@ -31,8 +31,6 @@ class Scan {
   // One share of the search of all trees for a query: first, which leaves are to be read. False:
   // interrupted.
   bool list_leaves(std::size_t query, std::size_t share, LeafOrder* order) {
-    order->bound_sample();
-    if (!is_done(order->sampling())) return false;
     bool is_seeder;
     std::uint32_t seeds_within = 0;
     {
@@ -51,22 +49,18 @@ class Scan {
   void trees(std::size_t query, std::size_t share, LeafOrder* order) {
     seen_ = std::max(seen_, kFewSeen);  // boxes rule most rows out: others are looked at early
     if (!list_leaves(query, share, order)) return;
-    order->take(share, [&](const std::vector<Box>& leaves, std::size_t begin, std::size_t end) {
-      if (interrupt_->ask()) return;
-      if (begin == 0) fetch_leaves(leaves, 0, kLeavesAhead);
-      for (std::size_t i = begin; i < end && !interrupt_->seen(); ++i) {
-        fetch_leaves(leaves, i + kLeavesAhead, i + kLeavesAhead + 1);
-        if (leaves[i].bound > parts_limit(query) || order->is_seed(leaves[i].place)) continue;
-        leaf(query, leaves[i].place);
-      }
-    });
-    take();
-    left_[query].look(search_, query, &exact_, found_, interrupt_);
-    order->finish(share, left_[query].take_sorted(),
-                  [&](const std::vector<Candidate>& rows, std::size_t begin, std::size_t end) {
-                    return Left::look_at(rows, begin, end, search_, query, &exact_, found_,
-                                         interrupt_);
-                  });
+    {
+      Phase::Turn turn(&order->reading());
+      read_leaves(query, share, order);
+      take();
+      left_[query].look(search_, query, &exact_, found_, interrupt_);
+      order->leave(share, left_[query].take_sorted());
+    }
+    if (!is_done(order->reading())) return;
+    order->finish(
+        share, [&](const std::vector<Candidate>& rows, std::size_t begin, std::size_t end) {
+          return Left::look_at(rows, begin, end, search_, query, &exact_, found_, interrupt_);
+        });
   }
 
   // Rows in order, for all queries.
@@ -131,7 +125,7 @@ class Scan {
 
   // Whether all threads have done their part, or, after an interrupt, not.
   bool is_done(const Phase& phase) const {
-    while (!interrupt_->ask() && !phase.is_done()) std::this_thread::yield();
+    for (Patience patience; !interrupt_->ask() && !phase.is_done();) patience.wait();
     return !interrupt_->seen();
   }
 
@@ -211,6 +205,18 @@ class Scan {
                                 rows_of_leaf(leaf), code_of(query), most, near_.get());
   }
 
+  // Those of the share, then of others.
+  void read_leaves(std::size_t query, std::size_t share, LeafOrder* order) {
+    order->take(share, [&](const std::vector<Box>& leaves, std::size_t begin, std::size_t end) {
+      if (interrupt_->ask()) return;
+      if (begin == 0) fetch_leaves(leaves, 0, kLeavesAhead);
+      for (std::size_t i = begin; i < end && !interrupt_->seen(); ++i) {
+        fetch_leaves(leaves, i + kLeavesAhead, i + kLeavesAhead + 1);
+        if (leaves[i].bound > parts_limit(query) || order->is_seed(leaves[i].place)) continue;
+        leaf(query, leaves[i].place);
+      }
+    });
+  }
   void leaf(std::size_t query, Place first) {
     const std::size_t rows = rows_of_leaf(first);
     list_all(query, first, rows);
