@@ -31,10 +31,17 @@ cdef int check_codes(cnp.ndarray codes, size_t size) except -1:
     return 0
 
 
-cdef int check_metric(Metric metric, const csrc.MassMatrix& rows) except -1:
-    if rows.cols != metric.metric.bins() or not codes_useful(metric):
-        raise TypeError("the metric has no codes, or other bins than the rows")
+cdef int check_bins(Metric metric, const csrc.MassMatrix& rows) except -1:
+    if rows.cols != metric.metric.bins():
+        raise TypeError(f"rows must have the {metric.metric.bins()} bins of the metric, "
+                        f"got {rows.cols}")
     return 0
+
+
+cdef int check_metric(Metric metric, const csrc.MassMatrix& rows) except -1:
+    if not codes_useful(metric):
+        raise TypeError("the metric has no codes")
+    return check_bins(metric, rows)
 
 
 def encode_rows(Metric metric not None, cnp.ndarray rows, cnp.ndarray codes, size_t threads):
@@ -88,7 +95,7 @@ def arrange_codes(cnp.ndarray codes, size_t threads):
 cdef vector[csrc.CodedRows] coded_parts(Metric metric, object parts) except *:
     """(rows, codes, skip, ids) each; skip is None or uint8 per row, ids None or int64.
 
-    The caller keeps them alive.
+    The caller keeps them alive, and has checked that the metric has codes.
 
     Codes may be arranged: their length tells.
     """
@@ -97,7 +104,7 @@ cdef vector[csrc.CodedRows] coded_parts(Metric metric, object parts) except *:
     cdef cnp.ndarray rows, codes, skip, ids
     for rows, codes, left_out, called in parts:
         part.masses = masses_of(rows)
-        check_metric(metric, part.masses)
+        check_bins(metric, part.masses)
         part.arranged = <size_t>cnp.PyArray_SIZE(codes) == csrc.tree_bytes(part.masses.rows)
         check_codes(codes, csrc.tree_bytes(part.masses.rows) if part.arranged
                     else part.masses.rows * csrc.kCodeBytes)
