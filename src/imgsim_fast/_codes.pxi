@@ -92,14 +92,14 @@ def arrange_codes(cnp.ndarray codes, size_t threads):
     return tree
 
 
-cdef vector[csrc.CodedRows] coded_parts(Metric metric, object parts) except *:
+cdef int add_parts(Metric metric, object parts, vector[csrc.CodedRows]* to) except -1:
     """(rows, codes, skip, ids) each; skip is None or uint8 per row, ids None or int64.
 
     The caller keeps them alive, and has checked that the metric has codes.
 
-    Codes may be arranged: their length tells.
+    Codes may be arranged: their length tells. A vector that is returned would be copied where
+    nothing catches what its memory throws.
     """
-    cdef vector[csrc.CodedRows] all
     cdef csrc.CodedRows part
     cdef cnp.ndarray rows, codes, skip, ids
     for rows, codes, left_out, called in parts:
@@ -125,8 +125,8 @@ cdef vector[csrc.CodedRows] coded_parts(Metric metric, object parts) except *:
                     or <size_t>cnp.PyArray_SIZE(ids) != part.masses.rows):
                 raise TypeError(f"ids must be {part.masses.rows} of int64")
             part.ids = <const int64_t*>cnp.PyArray_DATA(ids)
-        all.push_back(part)
-    return all
+        to.push_back(part)
+    return 0
 
 
 cdef int refuse_coded(const csrc.CodedResult& result) except -1:
@@ -150,7 +150,8 @@ def nearest_coded(Metric metric not None, cnp.ndarray queries, tuple parts, size
     """
     cdef csrc.MassMatrix many = masses_of(queries)
     check_metric(metric, many)
-    cdef vector[csrc.CodedRows] coded = coded_parts(metric, parts)
+    cdef vector[csrc.CodedRows] coded
+    add_parts(metric, parts, &coded)
     cdef cnp.npy_intp* shape = [<cnp.npy_intp>many.rows, <cnp.npy_intp>k]
     cdef cnp.ndarray distances = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_DOUBLE)
     cdef cnp.ndarray indices = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_INT64)
@@ -175,7 +176,8 @@ def within_coded(Metric metric not None, cnp.ndarray query, tuple parts, double 
     check_metric(metric, one)
     if one.rows != 1:
         raise TypeError(f"there must be one query, got {one.rows}")
-    cdef vector[csrc.CodedRows] coded = coded_parts(metric, parts)
+    cdef vector[csrc.CodedRows] coded
+    add_parts(metric, parts, &coded)
     cdef vector[csrc.Neighbor] found
     cdef csrc.Cancel cancel = on_signal()
     cdef csrc.CodedResult result
