@@ -138,7 +138,7 @@ class LeafOrder {
   }
 
  private:
-  static constexpr std::size_t kBoundedAtOnce = 16, kListedAtOnce = 4, kRowsAtOnce = 16;
+  static constexpr std::size_t kBoundedAtOnce = 16, kListedAtOnce = 4, kRowsAtOnce = 32;
   static constexpr std::size_t kGroups = Parts::kTreeBlock / kGroupRows;
   static constexpr std::size_t kAtOnce = 8;
   static constexpr std::size_t kApart = 64;  // threads that write into one line wait for it

@@ -73,12 +73,7 @@ class Left {
     const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(n);
     std::nth_element(candidates_.begin(), last, candidates_.end());
     std::sort(candidates_.begin(), last);
-    for (std::size_t begin = 0; begin < n && !interrupt->ask(); begin += kAtOnce) {
-      const std::size_t end = std::min(n, begin + kAtOnce);
-      for (std::size_t i = begin; i < end; ++i) search.parts.touch_row(candidates_[i].place);
-      for (std::size_t i = begin; i < end && candidates_[i].lower <= found->threshold(query); ++i)
-        push(search, query, candidates_[i].place, exact, found);
-    }
+    look_at(candidates_, 0, n, search, query, exact, found, interrupt);
     candidates_.erase(candidates_.begin(), last);
     prune(found->threshold(query));
     long_ = candidates_.size() + kFew;
@@ -99,7 +94,7 @@ class Left {
     std::sort(candidates_.begin(), candidates_.end());
     return std::exchange(candidates_, {});
   }
-  // Looks at some of such rows. False: those behind them cannot be near.
+  // Looks at some of such rows. False: those behind them cannot be near, or an interrupt.
   static bool look_at(const std::vector<Candidate>& rows, std::size_t begin, std::size_t end,
                       const Search& search, std::size_t query, Exact* exact, Found* found,
                       SharedInterrupt* interrupt) {
@@ -135,8 +130,7 @@ class Left {
   }
 
   static constexpr std::size_t kFew = 64;
-  static constexpr std::size_t kAtOnce = 256;   // rows
-  static constexpr std::size_t kTogether = 16;  // that wait for memory together
+  static constexpr std::size_t kTogether = 32;  // that wait for memory together
 
   std::vector<Candidate> candidates_;
   std::size_t long_ = kFew;
