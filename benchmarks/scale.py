@@ -37,7 +37,11 @@ from imgsim_fast.index.coding import encoded
 
 _QUERIES_SEED = 99
 _SINGLE_ROWS, _MANY_ROWS, _MANY = 50_000_000, 10_000_000, 64
-_ROUNDS, _MANY_ROUNDS = 21, 2048
+_ROUNDS = 21
+# Different queries to compare threads by: more than the caches hold the leaves of. If 64 were asked
+# again and again, what one thread reads would lie in the third-level cache, as it always reads the
+# same; two threads read a little that is different each time.
+_ASKED = 2048
 _FAISS_ROWS = 1_000_000  # for many queries; its time grows with the rows
 
 _FRESH = """
@@ -184,15 +188,17 @@ def in_memory(folder: str, queries: np.ndarray, lines: list[str]) -> None:
         faiss.omp_set_num_threads(1)
         wanted = _vectors(queries)
 
-        def one_query(threads: int) -> Callable[[], object]:
-            turn = queries_of(threads, queries)
+        def one_query(threads: int, asked: np.ndarray = queries) -> Callable[[], object]:
+            turn = queries_of(threads, asked)
             return lambda: search(parts, next(turn)[None], threads)
 
         read = looked = 0
-        for query in queries:
+        asked = next(mixtures(_ASKED, queries.shape[1], _QUERIES_SEED + 1)).astype(np.float64)
+        for query in itertools.chain(queries, asked):
             # From now on what they look at is in memory, too: also what two threads look at and
             # one does not, which differs from call to call.
             search(parts, query[None], 1, k=40)
+        for query in queries:
             *_, some_looked, some_read = search(parts, query[None], 1)
             looked, read = looked + some_looked, read + some_read
         times = in_turns(
@@ -205,11 +211,10 @@ def in_memory(folder: str, queries: np.ndarray, lines: list[str]) -> None:
         one = times["one"]
         # By themselves: behind FAISS, 0.2 s long, the second processor sleeps. Then what does
         # nothing but compute: what a second processor is worth here and now.
-        both = in_turns({"one": one_query(1), "two": one_query(2)}, _MANY_ROUNDS)
-        # And as a stream of queries, where the second processor is awake: all of them by one
-        # thread, then all by two, and so on.
+        both = in_turns({"one": one_query(1, asked), "two": one_query(2, asked)}, _ASKED)
+        # And as streams of queries: some by one thread, then some by two, and so on.
         stream = in_turns(
-            {"one": one_query(1), "two": one_query(2)}, _MANY_ROUNDS // len(queries), len(queries)
+            {"one": one_query(1, asked), "two": one_query(2, asked)}, _ASKED // _MANY, _MANY
         )
         some = (queries[:, None, :] + np.arange(10)[:, None]).reshape(-1, queries.shape[1])
         computing = in_turns(
@@ -227,7 +232,7 @@ def in_memory(folder: str, queries: np.ndarray, lines: list[str]) -> None:
             f"| 2 threads against 1 | {both['one'] / both['two']:.2f}x "
             f"({both['one'] * 1e3:.2f} and {both['two'] * 1e3:.2f} ms; computing alone: "
             f"{computing['one'] / computing['two']:.2f}x) | 1.6x |",
-            f"| the same, a stream of {len(queries)} queries by each in turn | "
+            f"| the same, streams of {_MANY} queries by each in turn | "
             f"{stream['one'] / stream['two']:.2f}x ({stream['one'] * 1e3:.2f} and "
             f"{stream['two'] * 1e3:.2f} ms) | |",
             f"| codes read, rows looked at, per query | {read / len(queries):,.0f}, "
