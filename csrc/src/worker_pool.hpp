@@ -49,7 +49,7 @@ class Worker {
   // To be called by a thread of that standing. std::system_error: there are no more threads;
   // std::bad_alloc: nor memory for the state that an exception in one takes.
   explicit Worker(const Standing& standing);
-  ~Worker();  // after its job
+  ~Worker();  // its job must have begun: it ends after it
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
