@@ -6,7 +6,7 @@
 
 namespace imgsim::coded {
 
-constexpr std::size_t kLine = 64;
+constexpr std::size_t kLine = 64;  // bytes of a cache line
 
 // Begins to read the cache line at an address, if the compiler knows how.
 inline void prefetch(const void* address) {
@@ -22,9 +22,8 @@ inline void prefetch(const std::uint8_t* bytes, std::size_t n) {
   for (std::size_t i = 0; i < n; i += kLine) prefetch(bytes + i);
 }
 
-// Reads one byte of each cache line of some: what is far apart, and in pages that the processor has
-// to look up, it does not begin to read (measured), but reads side by side what does not depend on
-// each other.
+// Reads one byte of each cache line of some. A prefetch may be dropped where the processor has to
+// look up the page; a read is not, and reads that do not depend on each other wait side by side.
 inline void touch(const std::uint8_t* bytes, std::size_t n) {
   const volatile std::uint8_t* lines = bytes;
   for (std::size_t i = 0; i < n; i += kLine) static_cast<void>(lines[i]);
