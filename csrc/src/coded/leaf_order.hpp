@@ -13,6 +13,7 @@
 #include "coded/near_leaves.hpp"
 #include "coded/parts.hpp"
 #include "coded/phase.hpp"
+#include "coded/prefetch.hpp"
 
 namespace imgsim::coded {
 
@@ -106,9 +107,9 @@ class LeafOrder {
     return n;
   }
 
-  // And read, in a turn of reading(): use(leaves, begin, end), some of a lot at a time, the own
-  // first.
+  // Of all that follows up to leave(): has no pieces, only turns to be waited for.
   Phase& reading() { return reading_; }
+  // And read: use(leaves, begin, end), some of a lot at a time, the own first.
   template <class Use>
   void take(std::size_t share, const Use& use) {
     for (std::size_t i = 0; i < lots_.size(); ++i) {
@@ -132,18 +133,17 @@ class LeafOrder {
       Lot& lot = lots_[(share + i) % lots_.size()];
       if (!lot.has_rows) continue;  // a thread that came late looks at its own
       const std::size_t n = lot.rows.size();
-      for (std::size_t begin; (begin = lot.next_row.fetch_add(kRowsAtOnce)) < n;)
-        if (!use(lot.rows, begin, std::min(n, begin + kRowsAtOnce))) lot.next_row = n;
+      for (std::size_t begin; (begin = lot.next_row.fetch_add(Left::kTogether)) < n;)
+        if (!use(lot.rows, begin, std::min(n, begin + Left::kTogether))) lot.next_row = n;
     }
   }
 
  private:
-  static constexpr std::size_t kBoundedAtOnce = 16, kListedAtOnce = 4, kRowsAtOnce = 32;
+  static constexpr std::size_t kBoundedAtOnce = 16, kListedAtOnce = 4;
   static constexpr std::size_t kGroups = Parts::kTreeBlock / kGroupRows;
   static constexpr std::size_t kAtOnce = 8;
-  static constexpr std::size_t kApart = 64;  // threads that write into one line wait for it
 
-  struct alignas(kApart) Lot {
+  struct alignas(kLine) Lot {  // threads that write into one line wait for it
     std::vector<Box> leaves;
     std::vector<Candidate> rows;
     std::atomic<std::size_t> next{0}, next_row{0};

@@ -46,6 +46,8 @@ struct Search {
 // and what they rule out goes.
 class Left {
  public:
+  static constexpr std::size_t kTogether = 32;  // rows that wait for memory together
+
   std::size_t size() const { return candidates_.size(); }
   // So many more than after the last look that another one is worth its time.
   bool is_long() const { return candidates_.size() > long_; }
@@ -130,7 +132,6 @@ class Left {
   }
 
   static constexpr std::size_t kFew = 64;
-  static constexpr std::size_t kTogether = 32;  // that wait for memory together
 
   std::vector<Candidate> candidates_;
   std::size_t long_ = kFew;
